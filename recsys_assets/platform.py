@@ -1,0 +1,231 @@
+"""`recsys.yaml` as one validated, frozen value: the file that a platform owner edits.
+
+Addresses and secrets stay out: they come from the environment, through `resources.settings`.
+A family's hyper-parameters are checked by the family itself, in `models`.
+"""
+
+import difflib
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from recsys_assets.columns import SOURCE_TABLES
+from recsys_assets.mapping import Declared, SourceMapping
+
+BUNDLED_CONFIG = Path(__file__).with_name("ebook_store.yaml")
+FALLBACK_FAMILY = "popularity"
+Share = Annotated[float, Field(ge=0, le=1)]
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class ConfigurationError(Exception):
+    """`recsys.yaml` cannot be used; the message names the file, the key, the value and what would be right."""
+
+
+class BotRule(Declared):
+    """A user with more events than this on one day is a machine."""
+
+    max_events_per_day: Annotated[int, Field(ge=1)] = 2_000
+
+
+class Rules(Declared):
+    """The business rules; each switch is documented at its function in `features.rules`."""
+
+    owned_is_excluded: bool = Field(True, description="whether owning an item excludes it; a grocer says no")
+    refunds_take_back: bool = True
+    drop_test_accounts: bool = True
+    bots: BotRule | None = BotRule()
+    blocks_apply: bool = True
+    withdrawn_is_hidden: bool = True
+    unreleased_is_hidden: bool = True
+    adult_needs_verification: bool = True
+
+
+class EventWeights(Declared):
+    """How strongly one event of each type speaks for an item; purchases and refunds are netted first."""
+
+    view: Annotated[float, Field(ge=0)] = 0.0
+    cart: Annotated[float, Field(ge=0)] = 0.0
+    wish: Annotated[float, Field(ge=0)] = 0.0
+    purchase: Annotated[float, Field(ge=0)] = 1.0
+    rating: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Training(Declared):
+    """When models are trained, and on which days."""
+
+    slots: str = Field("0 0 * * 1,3,5", description="cron expression, in the configured time zone")
+    train_days: Annotated[int, Field(ge=1)] = 365
+    holdout_days: Annotated[int, Field(ge=1)] = 7
+    min_history_days: Annotated[int, Field(ge=2)] = 28
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _leaves_days_to_train_on(self) -> Self:
+        if self.holdout_days >= min(self.train_days, self.min_history_days):
+            raise ValueError("holdout_days must be smaller than train_days and min_history_days")
+        return self
+
+
+class Gate(Declared):
+    """Thresholds of the checks that stand between validation and approval."""
+
+    min_ndcg_at_10: Share = Field(0.0, description="ndcg_above_floor")
+    min_gain_over_popularity: float = Field(0.0, description="beats_popularity: relative gain in NDCG at 10")
+    min_holdout_users: Annotated[int, Field(ge=1)] = Field(50, description="enough_holdout_users")
+    min_release_overlap: Share = Field(0.1, description="share of a list's first 50 that candidate and release share")
+
+
+class FamilySettings(Declared):
+    """One model family: how it is trained, judged, approved and blended."""
+
+    window_days: Annotated[int, Field(ge=1)] = Field(365, description="days of history that the family looks at")
+    parameters: dict[str, Any] = Field({}, description="hyper-parameters; the family's own class checks them")
+    gate: Gate = Gate()
+    approval: Literal["automatic", "manual"] = "automatic"
+    weight: Annotated[float, Field(ge=0)] = Field(1.0, description="weight in the blend")
+
+
+class Recommendations(Declared):
+    """What is computed for each user."""
+
+    list_length: Annotated[int, Field(ge=1, le=1000)] = 200
+    sequence_length: Annotated[int, Field(ge=1)] = Field(100, description="purchases kept in purchase_sequence")
+    block_users: Annotated[int, Field(ge=1)] = Field(2_048, description="users ranked at once; bounds the memory")
+
+
+class Platform(Declared):
+    """The whole of `recsys.yaml`."""
+
+    time_zone: str = "UTC"
+    first_day: date
+    last_day: date | None = Field(None, description="only for replays of old data")
+    wrong_day_tolerance_minutes: Annotated[int, Field(ge=0)] = 0
+    sources: dict[str, SourceMapping]
+    rules: Rules = Rules()
+    event_weights: EventWeights = EventWeights()
+    hit_event: Literal["purchase", "view", "cart", "wish"] = "purchase"
+    training: Training = Training()
+    families: dict[str, FamilySettings]
+    recommendations: Recommendations = Recommendations()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone in which days begin and end."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def first_slot_day(self) -> date:
+        """The first day on which a slot may lie: before it there is too little history."""
+        return self.first_day + timedelta(days=self.training.min_history_days)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError(f"no such time zone; write it like Europe/London{_near(name, available_timezones())}")
+        return name
+
+    @field_validator("sources")
+    @classmethod
+    def _maps_known_tables(cls, sources: dict[str, SourceMapping]) -> dict[str, SourceMapping]:
+        for table, mapping in sources.items():
+            if table not in SOURCE_TABLES:
+                raise ValueError(f"{table!r} is no table; one of {', '.join(SOURCE_TABLES)}")
+            try:
+                mapping.check_columns(table)
+            except ValueError as error:
+                raise ValueError(f"{table}.{error}") from error
+        if "events" not in sources:
+            raise ValueError("events must be mapped: without events there is nothing to learn from")
+        return sources
+
+    @field_validator("families")
+    @classmethod
+    def _has_the_fallback(cls, families: dict[str, FamilySettings]) -> dict[str, FamilySettings]:
+        if FALLBACK_FAMILY not in families:
+            raise ValueError(f"{FALLBACK_FAMILY} must be among the families: it is the fallback and the baseline")
+        reserved = {"final", "verdicts"} & set(families)
+        if reserved:
+            raise ValueError(f"{reserved.pop()!r} is the platform's own name; call the family something else")
+        return families
+
+    @model_validator(mode="after")
+    def _days_are_in_order(self) -> Self:
+        if self.last_day is not None and self.first_day > self.last_day:
+            raise ValueError(f"first_day {self.first_day} is after last_day {self.last_day}; swap them")
+        return self
+
+
+def load_platform(path: Path) -> Platform:
+    """Read and check `recsys.yaml`.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The configuration, immutable.
+
+    Raises:
+        ConfigurationError: The file cannot be read, is no YAML, or a key is unknown or wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error}); set RECSYS_CONFIG to a recsys.yaml") from error
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path}: must hold keys and values such as `first_day: 2026-01-01`")
+    return checked(Platform, content, str(path))
+
+
+def checked(model: type[ModelT], content: dict[str, Any], where: str) -> ModelT:
+    """Validate `content`, with errors that a person can act on.
+
+    Args:
+        model: The pydantic model to build.
+        content: What was read.
+        where: The file (and key) that it came from, for the message.
+
+    Raises:
+        ConfigurationError: One line for each wrong key.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = [f"{where}: {_explain(detail, model)}" for detail in error.errors()]
+        raise ConfigurationError("\n".join(lines)) from error
+
+
+def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
+    key = ".".join(str(part) for part in detail["loc"]) or "the whole file"
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: unknown key{_near(str(detail['loc'][-1]), _all_keys(model))}"
+    if detail["type"] == "missing":
+        return f"{key}: is required and missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    value = "" if isinstance(detail["input"], dict) else f" (it is {detail['input']!r})"
+    return f"{key}: {message}{value}"
+
+
+def _all_keys(model: type[BaseModel]) -> set[str]:
+    """Every key that can occur somewhere in the model, to suggest the one that was meant."""
+    keys: set[str] = set()
+    for name, field in model.model_json_schema().get("properties", {}).items():
+        keys |= {name, *field.get("properties", {})}
+    for definition in model.model_json_schema().get("$defs", {}).values():
+        keys |= set(definition.get("properties", {}))
+    return keys
+
+
+def _near(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
