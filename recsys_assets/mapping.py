@@ -3,9 +3,9 @@
 Only declarations and their checks belong here; `ingestion` reads files by them.
 """
 
-import re
 from typing import Annotated, Literal, Self
 
+import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from recsys_assets.columns import EVENT_TYPES, SOURCE_TABLES
@@ -55,9 +55,9 @@ class Condition(Declared):
     def _compiles(cls, pattern: str | None) -> str | None:
         if pattern is not None:
             try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"not a regular expression: {error}") from error
+                pl.Series([""]).str.contains(pattern)
+            except pl.exceptions.ComputeError as error:
+                raise ValueError(f"not a regular expression that Polars understands: {error}") from error
         return pattern
 
 
@@ -138,7 +138,7 @@ class SourceMapping(Declared):
 
     path: str = Field(description="relative to the landing, with {date} for the day (YYYY-MM-DD); * matches any text")
     format: FileFormat = "csv"
-    separator: str = Field(",", min_length=1, max_length=1)
+    separator: str = Field(",", pattern=r'^[^"\r\n]$', description="one character")
     columns: dict[str, Annotated[ColumnSource, BeforeValidator(_short_form)]]
     event_type: EventTypeMapping | None = None
     where: tuple[Condition, ...] = Field((), description="rows that fail one of these belong to another table")

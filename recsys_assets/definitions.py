@@ -1,0 +1,57 @@
+"""The one assembly: configuration and settings in, Dagster definitions out. Tests come through the same door."""
+
+from typing import Any
+
+import dagster as dg
+
+from recsys_assets.features.assets import build_assets as feature_assets
+from recsys_assets.inference.assets import build_assets as recommendation_assets
+from recsys_assets.ingestion.assets import build_assets as source_assets
+from recsys_assets.jobs import build_jobs
+from recsys_assets.models.assets import build_assets as model_assets
+from recsys_assets.platform import BUNDLED_CONFIG, Platform, load_platform
+from recsys_assets.registry.assets import build_assets as registry_assets
+from recsys_assets.serving.assets import build_assets as serving_assets
+from recsys_assets.validation.assets import build_assets as validation_assets
+from resources.settings import Settings
+from resources.wiring import build_resources
+from sensors import build_sensors
+
+ASSET_BUILDERS = (
+    source_assets,
+    feature_assets,
+    model_assets,
+    validation_assets,
+    registry_assets,
+    recommendation_assets,
+    serving_assets,
+)
+
+
+def build_definitions(platform: Platform, resources: dict[str, Any]) -> dg.Definitions:
+    """Everything that Dagster loads.
+
+    Args:
+        platform: The configuration.
+        resources: Resource name to resource, as `resources.wiring.build_resources` makes them.
+    """
+    return dg.Definitions(
+        assets=[asset for build in ASSET_BUILDERS for asset in build(platform)],
+        jobs=build_jobs(platform),
+        sensors=build_sensors(platform),
+        resources=resources,
+        # Steps share one process: they are short, and importing the libraries again for each would cost more.
+        executor=dg.in_process_executor,
+    )
+
+
+def configured_platform(settings: Settings) -> Platform:
+    """The configuration that the settings point at."""
+    return load_platform(settings.config or BUNDLED_CONFIG)
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `workspace.yaml` loads: the platform and the resources of this environment."""
+    settings = Settings.from_env()
+    return build_definitions(configured_platform(settings), build_resources(settings))

@@ -1,0 +1,214 @@
+"""Raw rows to one canonical table: each row is accepted, or set aside with the first reason that applies.
+
+For every file, parsed = accepted + rejected. Reading files stays out, and so does every rule about what users
+may be shown (`features.rules`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import polars as pl
+
+from recsys_assets.columns import (
+    BLOCK_TARGETS,
+    EVENT_TYPES,
+    INGESTED_FILES,
+    REJECTED_ROWS,
+    UTC_MOMENT,
+    Column,
+    Table,
+)
+from recsys_assets.ingestion.conditions import all_hold, holds
+from recsys_assets.ingestion.raw_rows import FIELD, field
+from recsys_assets.ingestion.values import as_boolean, as_date, as_integer, as_moment, as_number
+from recsys_assets.mapping import ColumnSource, EventTypeMapping, SourceMapping
+from recsys_assets.platform import Platform
+
+DUPLICATE = "duplicate"
+_TEXT = "text:"
+_FILE = ("ds", "source_file")
+_DEFAULTS = {"quantity": "1"}
+_NEVER_NEGATIVE = ("quantity", "unit_price")
+_VOCABULARIES = {"event_type": EVENT_TYPES, "target": BLOCK_TARGETS}
+
+
+@dataclass(frozen=True)
+class CanonicalRows:
+    """What became of the raw rows of one table.
+
+    `accepted` has the table's schema, `rejected` that of `REJECTED_ROWS`; `counts` has the columns of
+    `INGESTED_FILES` without the fingerprint, one row per file. Rows written = accepted - folded.
+    """
+
+    accepted: pl.DataFrame
+    rejected: pl.DataFrame
+    counts: pl.DataFrame
+
+
+def to_canonical(
+    rows: pl.DataFrame,
+    table: Table,
+    mapping: SourceMapping,
+    platform: Platform,
+    *,
+    files: pl.DataFrame | None = None,
+) -> CanonicalRows:
+    """Turn the raw rows of one or many files into rows of a table.
+
+    Args:
+        rows: Raw rows with `ds`, as `reading.read_files` returns them. Their order decides which of two equal
+            rows is kept, and which change of a day is the last one.
+        table: One of `columns.SOURCE_TABLES`.
+        mapping: The table's declaration.
+        platform: For the time zone, and the tolerance of `wrong_day`.
+        files: `ds` and `source_file` of the files to be counted even when they hold no row.
+
+    Returns:
+        The accepted and the rejected rows, and their counts per file.
+    """
+    judged = _judged(_rows_of_table(rows, mapping), table, mapping, platform)
+    accepted = judged.filter(pl.col("reason").is_null())
+    written = _newest_of_each_key(accepted, table)
+    rejected = judged.filter(pl.col("reason").is_not_null()).with_columns(table=pl.lit(table.key[-1]))
+    return CanonicalRows(
+        accepted=written.select(table.schema.names()),
+        rejected=rejected.select(REJECTED_ROWS.schema.names()),
+        counts=_counts(judged, written, table, files),
+    )
+
+
+def _rows_of_table(rows: pl.DataFrame, mapping: SourceMapping) -> pl.DataFrame:
+    """The rows that the table is meant to hold, with blank texts as missing ones.
+
+    A row that cannot be read may belong to any table, so it counts for each.
+    """
+    names = [name for name in rows.columns if name.startswith(FIELD)]
+    blank_is_missing = [
+        pl.when(pl.col(name).str.contains(r"\S")).then(pl.col(name)).alias(name) for name in names
+    ]
+    return rows.with_columns(blank_is_missing).filter(
+        pl.col("defect").is_not_null() | all_hold(mapping.where)
+    )
+
+
+def _judged(rows: pl.DataFrame, table: Table, mapping: SourceMapping, platform: Platform) -> pl.DataFrame:
+    """The rows with the table's columns, and with the `reason` for which each is rejected, else null."""
+    columns = table.columns[1:]
+    texts = [_text(column, mapping).alias(_TEXT + column.name) for column in columns]
+    values = [_value(column, mapping, platform).alias(column.name) for column in columns]
+    declared = [(rule.reason, all_hold(rule.when)) for rule in mapping.reject]
+    checks = [*declared, *_built_in_checks(table, platform)]
+    reason = pl.coalesce("defect", *(pl.when(fails).then(pl.lit(name)) for name, fails in checks))
+    judged = rows.with_columns(texts).with_columns(values).with_columns(reason=reason)
+    return judged if mapping.duplicates == "keep" else _without_duplicates(judged)
+
+
+def _text(column: Column, mapping: SourceMapping) -> pl.Expr:
+    """The repaired text of a canonical column; null where the source has nothing."""
+    if column.name == "event_type" and mapping.event_type is not None:
+        return _event_type(mapping.event_type)
+    source = mapping.columns.get(column.name)
+    text = pl.lit(None, pl.String) if source is None else _repaired(source)
+    return text.fill_null(_DEFAULTS[column.name]) if column.name in _DEFAULTS else text
+
+
+def _repaired(source: ColumnSource) -> pl.Expr:
+    text = field(source.source) if source.source is not None else pl.lit(source.constant)
+    text = text.str.strip_chars()
+    if source.strip_suffix is not None:
+        text = text.str.strip_suffix(source.strip_suffix).str.strip_chars()
+    if source.case is not None:
+        text = text.str.to_uppercase() if source.case == "upper" else text.str.to_lowercase()
+    return pl.when(text != "").then(text)
+
+
+def _event_type(mapping: EventTypeMapping) -> pl.Expr:
+    """Rules first, then the column with its translation; the default is for rows that say nothing."""
+    word = pl.lit(None, pl.String)
+    if mapping.column is not None:
+        word = field(mapping.column).str.strip_chars().replace(mapping.translate)
+    ruled = [pl.when(holds(rule.when)).then(pl.lit(rule.is_)) for rule in mapping.rules]
+    return pl.coalesce(*ruled, word, pl.lit(mapping.default, pl.String))
+
+
+def _value(column: Column, mapping: SourceMapping, platform: Platform) -> pl.Expr:
+    """The typed value of a canonical column; null where the text is missing or cannot become one."""
+    text = pl.col(_TEXT + column.name)
+    source = mapping.columns.get(column.name, ColumnSource(constant=""))
+    if column.dtype == pl.String:
+        return text
+    if column.dtype == pl.Boolean:
+        return as_boolean(text, source.true_values)
+    if column.dtype == pl.Date:
+        return as_date(text, platform.time_zone, source.timestamp_format)
+    if column.dtype == UTC_MOMENT:
+        return as_moment(text, platform.time_zone, source.timestamp_format)
+    number = as_integer(text) if column.dtype == pl.Int64 else as_number(text)
+    return number.abs() if source.absolute else number
+
+
+def _built_in_checks(table: Table, platform: Platform) -> Iterator[tuple[str, pl.Expr]]:
+    """Each reason with the rows that it rejects, in the order of the schema; the day comes last."""
+    for column in table.columns[1:]:
+        text, value = pl.col(_TEXT + column.name), pl.col(column.name)
+        if not column.is_nullable:
+            yield f"missing_{column.name}", text.is_null()
+        if column.dtype != pl.String:
+            yield f"bad_{column.name}", text.is_not_null() & value.is_null()
+        if column.name in _VOCABULARIES:
+            yield f"unknown_{column.name}", ~value.is_in(_VOCABULARIES[column.name])
+        if column.name in _NEVER_NEGATIVE:
+            yield f"{column.name}_negative", value < 0
+    moment = _moment_column(table)
+    if moment is not None:
+        yield "wrong_day", ~_lies_on_its_day(moment, platform)
+
+
+def _moment_column(table: Table) -> str | None:
+    return next((column.name for column in table.columns if column.dtype == UTC_MOMENT), None)
+
+
+def _lies_on_its_day(moment: str, platform: Platform) -> pl.Expr:
+    tolerance = timedelta(minutes=platform.wrong_day_tolerance_minutes)
+    begin = pl.col("ds").cast(pl.Datetime("us"))
+    local = pl.col(moment).dt.convert_time_zone(platform.time_zone).dt.replace_time_zone(None)
+    return local.is_between(begin - tolerance, begin + timedelta(days=1) + tolerance, closed="left")
+
+
+def _without_duplicates(judged: pl.DataFrame) -> pl.DataFrame:
+    """Reject an accepted row that repeats, in all that was delivered, an earlier accepted one of the day."""
+    delivered = ["ds", "raw", *(name for name in judged.columns if name.startswith(FIELD))]
+    is_repeated = pl.col("reason").is_null() & ~pl.struct("reason", *delivered).is_first_distinct()
+    return judged.with_columns(reason=pl.when(is_repeated).then(pl.lit(DUPLICATE)).otherwise("reason"))
+
+
+def _newest_of_each_key(accepted: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Of a change log the day's last row of each key; of any other table all rows."""
+    if not table.primary_key:
+        return accepted
+    moment = _moment_column(table)
+    in_order = accepted.sort(moment, maintain_order=True) if moment is not None else accepted
+    return in_order.unique(subset=table.primary_key, keep="last", maintain_order=True)
+
+
+def _counts(
+    judged: pl.DataFrame, written: pl.DataFrame, table: Table, files: pl.DataFrame | None
+) -> pl.DataFrame:
+    is_accepted = pl.col("reason").is_null()
+    found = judged.group_by(_FILE).agg(
+        parsed=pl.len(), accepted=is_accepted.sum(), rejected=(~is_accepted).sum()
+    )
+    kept = written.group_by(_FILE).agg(written=pl.len())
+    counted = (
+        judged.select(_FILE) if files is None else pl.concat([files.select(_FILE), judged.select(_FILE)])
+    )
+    return (
+        counted.unique()
+        .join(found, on=_FILE, how="left")
+        .join(kept, on=_FILE, how="left")
+        .with_columns(pl.col("parsed", "accepted", "rejected", "written").fill_null(0).cast(pl.Int64))
+        .with_columns(table=pl.lit(table.key[-1]), folded=pl.col("accepted") - pl.col("written"))
+        .sort(_FILE)
+        .select(name for name in INGESTED_FILES.schema.names() if name != "landing_fingerprint")
+    )

@@ -1,0 +1,52 @@
+"""Which landed files feed which table on which day, and whether a day changed since it was last looked at."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from recsys_assets.ingestion.days import files_by_day
+from recsys_assets.platform import Platform
+from resources.landing import LandedFile
+
+
+@dataclass(frozen=True)
+class LandedDay:
+    """The files of one day.
+
+    Attributes:
+        day: The day that their paths name.
+        paths: Table to the paths that feed it; one path may feed several tables.
+        fingerprint: Changes when a file of the day appears, vanishes, or is rewritten.
+        size_bytes: What they weigh together.
+    """
+
+    day: date
+    paths: Mapping[str, tuple[str, ...]]
+    fingerprint: str
+    size_bytes: int
+
+
+def landed_days(files: Iterable[LandedFile], platform: Platform) -> dict[date, LandedDay]:
+    """Group what has landed by day; days outside the configured range are left out.
+
+    Args:
+        files: All files of the landing.
+        platform: Says which paths feed which table.
+    """
+    known = {file.path: file for file in files}
+    days: dict[date, dict[str, tuple[str, ...]]] = {}
+    for table, mapping in platform.sources.items():
+        for day, paths in files_by_day(known, mapping).items():
+            if platform.first_day <= day and (platform.last_day is None or day <= platform.last_day):
+                days.setdefault(day, {})[table] = tuple(paths)
+    return {day: _landed_day(day, paths, known) for day, paths in sorted(days.items())}
+
+
+def _landed_day(
+    day: date, paths: Mapping[str, tuple[str, ...]], known: Mapping[str, LandedFile]
+) -> LandedDay:
+    files = [known[path] for path in sorted({path for some in paths.values() for path in some})]
+    state = "\n".join(f"{file.path} {file.size_bytes} {file.stamp}" for file in files)
+    fingerprint = hashlib.sha256(state.encode()).hexdigest()[:16]
+    return LandedDay(day, paths, fingerprint, sum(file.size_bytes for file in files))

@@ -1,0 +1,69 @@
+"""How tables and results show themselves in the Dagster UI, and the few things that every asset asks its context.
+
+What the assets compute stays out.
+"""
+
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from recsys_assets.columns import Table
+from resources.lake import Days, DeltaLake
+
+OWNER = "team:recommendations"
+
+
+def described(table: Table) -> dict[str, Any]:
+    """Definition arguments of the asset that keeps `table`: key, group, description, column schema.
+
+    Args:
+        table: The table, whose first key part is the group.
+    """
+    columns = [
+        dg.TableColumn(
+            name=column.name,
+            type=str(column.dtype),
+            description=column.description + (f" [{column.unit}]" if column.unit else ""),
+            constraints=dg.TableColumnConstraints(nullable=column.is_nullable),
+        )
+        for column in table.columns
+    ]
+    return {
+        "key": dg.AssetKey(table.key),
+        "group_name": table.key[0],
+        "description": table.description,
+        "metadata": {"dagster/column_schema": dg.TableSchema(columns=columns), "dagster/table_name": table.name},
+        "owners": [OWNER],
+    }
+
+
+def written(
+    lake: DeltaLake, table: Table, rows: pl.DataFrame, version: int, **more: Any
+) -> dg.MaterializeResult:
+    """What an asset returns after writing `rows` as Delta `version` of `table`."""
+    metadata = {
+        "dagster/partition_row_count": rows.height,
+        "dagster/uri": lake.uri(table.name),
+        "delta_version": version,
+        **more,
+    }
+    return dg.MaterializeResult(asset_key=dg.AssetKey(table.key), metadata=metadata)
+
+
+def day_range(context: dg.AssetExecutionContext) -> Days:
+    """The first and the last day that the run materializes."""
+    keys = context.partition_key_range
+    return date.fromisoformat(keys.start), date.fromisoformat(keys.end)
+
+
+def days_between(days: Days) -> list[date]:
+    """Every day of a range, first and last included."""
+    first, last = days
+    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+
+
+def slot_of(context: dg.AssetExecutionContext) -> date:
+    """The slot that the run materializes."""
+    return date.fromisoformat(context.partition_key)

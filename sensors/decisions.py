@@ -1,0 +1,151 @@
+"""What to start next, as pure decisions on plain values. Sensors and `recsys run` both act on these and no others.
+
+Reading the world stays in `state`; starting runs stays with the sensors and the driver.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Literal
+
+from recsys_assets.partitions import SlotWindow
+from recsys_assets.platform import FALLBACK_FAMILY
+
+ONE_DAY = timedelta(days=1)
+INFERENCE_TAG = "recsys/inference"
+"""Tag of a run that publishes: which inputs had been there when it was started."""
+
+Outcome = Literal["unfinished", "refused", "waiting", "approved"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """One run to start.
+
+    Attributes:
+        job: Which job.
+        run_key: The same key is never started twice by the same sensor.
+        first: The first partition.
+        last: The last one; the same as `first` except when a range of days is ingested.
+        tags: For the run.
+    """
+
+    job: Literal["ingest", "train", "recommend"]
+    run_key: str
+    first: date
+    last: date
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Days:
+    """What is known about days.
+
+    Attributes:
+        first: The first day of the platform.
+        last: The last day of a replay; None for a live store.
+        today: The day that has not ended yet, in the platform's time zone.
+        landed: Landed day to the fingerprint of its files.
+        ingested: Ingested day to the fingerprint that it was ingested from; empty for a day without files.
+        running: Days that a run is ingesting at the moment.
+    """
+
+    first: date
+    last: date | None
+    today: date
+    landed: Mapping[date, str]
+    ingested: Mapping[date, str]
+    running: Collection[date] = frozenset()
+
+    def is_closed(self, day: date) -> bool:
+        """Whether no file of the day is expected any more: a later day has landed, or the day after has passed."""
+        return day < max(self.landed, default=date.min) or day + ONE_DAY < self.today
+
+    def is_settled(self, day: date) -> bool:
+        """Whether the day is ingested as it has landed."""
+        return day in self.ingested and self.ingested[day] == self.landed.get(day, "") and day not in self.running
+
+    def expected(self) -> list[date]:
+        """Every day that has ended and is closed or has landed, oldest first; none before anything has landed."""
+        if not self.landed:
+            return []
+        newest = min(self.today - ONE_DAY, self.last or date.max)
+        days = (self.first + timedelta(days=offset) for offset in range((newest - self.first).days + 1))
+        return [day for day in days if day in self.landed or self.is_closed(day)]
+
+    def newest_settled(self) -> date | None:
+        """The newest day that is ingested as it has landed."""
+        return max((day for day in self.ingested if self.is_settled(day)), default=None)
+
+
+def ingestion(days: Days) -> list[Start]:
+    """Runs for new and changed days; neighbouring days share one run."""
+    stale = [day for day in days.expected() if not days.is_settled(day) and day not in days.running]
+    return [_ingest(first, last, days) for first, last in _ranges(stale)]
+
+
+def training(days: Days, windows: Sequence[SlotWindow], outcomes: Mapping[date, Outcome], running: Collection[date]) -> list[Start]:
+    """A run for the newest slot whose days are closed and ingested, unless it is done or under way.
+
+    Args:
+        days: What is known about days.
+        windows: Every slot that exists, oldest first.
+        outcomes: What became of a slot; a slot without an entry was never trained.
+        running: Slots that a run is training at the moment.
+    """
+    for window in reversed(windows):
+        if not _is_complete(days, window):
+            continue
+        is_done = outcomes.get(window.slot, "unfinished") != "unfinished"
+        if is_done or window.slot in running:
+            return []
+        return [Start("train", f"{window.slot}", window.slot, window.slot)]
+    return []
+
+
+def inference(
+    day: date | None,
+    features_version: int,
+    approvals: Mapping[str, int],
+    published: str | None,
+    running: Collection[str],
+) -> list[Start]:
+    """A run for the newest day, unless its lists were published from the same features and approvals.
+
+    Args:
+        day: The newest settled day.
+        features_version: Delta version of `features/interactions`.
+        approvals: Family to the id of the event that put its version in use.
+        published: The inference key of the newest publication of `day`.
+        running: Inference keys of runs under way.
+    """
+    if day is None or FALLBACK_FAMILY not in approvals:
+        return []
+    key = ":".join([str(day), f"features-{features_version}", *(f"{name}-{approvals[name]}" for name in sorted(approvals))])
+    if key == published or key in running:
+        return []
+    return [Start("recommend", key, day, day, {INFERENCE_TAG: key})]
+
+
+def _is_complete(days: Days, window: SlotWindow) -> bool:
+    """Whether every day that the slot sees is closed and ingested as it has landed."""
+    seen = ((days.first + timedelta(days=offset)) for offset in range((window.last - days.first).days + 1))
+    return all(days.is_closed(day) and days.is_settled(day) for day in seen)
+
+
+def _ingest(first: date, last: date, days: Days) -> Start:
+    span = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
+    content = hashlib.sha256(" ".join(days.landed.get(day, "-") for day in span).encode()).hexdigest()[:16]
+    return Start("ingest", f"{first}..{last}:{content}", first, last)
+
+
+def _ranges(days: Sequence[date]) -> list[tuple[date, date]]:
+    """Runs of neighbouring days, as first and last."""
+    ranges: list[tuple[date, date]] = []
+    for day in days:
+        if ranges and day == ranges[-1][1] + ONE_DAY:
+            ranges[-1] = (ranges[-1][0], day)
+        else:
+            ranges.append((day, day))
+    return ranges
