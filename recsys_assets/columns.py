@@ -71,7 +71,12 @@ EVENTS = Table(
         ITEM,
         Column("event_type", pl.String, "one of: " + ", ".join(EVENT_TYPES)),
         Column("occurred_at", UTC_MOMENT, "when it happened", "UTC"),
-        Column("quantity", pl.Int64, "how many pieces, never negative: the event type says the direction", "pieces"),
+        Column(
+            "quantity",
+            pl.Int64,
+            "how many pieces, never negative: the event type says the direction",
+            "pieces",
+        ),
         Column("unit_price", pl.Float64, "price of one piece", "currency", is_nullable=True),
     ),
 )
@@ -87,7 +92,12 @@ ITEMS = Table(
         Column("price", pl.Float64, "list price", "currency", is_nullable=True),
         Column("released_on", pl.Date, "first day on sale; null: on sale already", is_nullable=True),
         Column("withdrawn_on", pl.Date, "first day no longer on sale; null: still on sale", is_nullable=True),
-        Column("is_adult", pl.Boolean, "whether only verified adults may see it; null counts as no", is_nullable=True),
+        Column(
+            "is_adult",
+            pl.Boolean,
+            "whether only verified adults may see it; null counts as no",
+            is_nullable=True,
+        ),
     ),
     ("ds", "item_id"),
 )
@@ -98,8 +108,18 @@ USERS = Table(
         _day("the day of the change"),
         USER,
         Column("signed_up_on", pl.Date, "day of the registration", is_nullable=True),
-        Column("is_adult_verified", pl.Boolean, "whether adult titles may be shown; null counts as no", is_nullable=True),
-        Column("is_test", pl.Boolean, "whether it is a test account of the shop; null counts as no", is_nullable=True),
+        Column(
+            "is_adult_verified",
+            pl.Boolean,
+            "whether adult titles may be shown; null counts as no",
+            is_nullable=True,
+        ),
+        Column(
+            "is_test",
+            pl.Boolean,
+            "whether it is a test account of the shop; null counts as no",
+            is_nullable=True,
+        ),
     ),
     ("ds", "user_id"),
 )
@@ -130,8 +150,18 @@ IMPRESSIONS = Table(
         Column("family", pl.String, "the model family that brought it", is_nullable=True),
         Column("version", pl.String, "the registry version that brought it", is_nullable=True),
         Column("arm", pl.String, "the experiment arm of the user", is_nullable=True),
-        Column("is_clicked", pl.Boolean, "whether it was clicked; null when clicks come as events", is_nullable=True),
-        Column("propensity", pl.Float64, "probability with which it was shown there; null: unknown", is_nullable=True),
+        Column(
+            "is_clicked",
+            pl.Boolean,
+            "whether it was clicked; null when clicks come as events",
+            is_nullable=True,
+        ),
+        Column(
+            "propensity",
+            pl.Float64,
+            "probability with which it was shown there; null: unknown",
+            is_nullable=True,
+        ),
     ),
 )
 SOURCE_TABLES = {table.key[-1]: table for table in (EVENTS, ITEMS, USERS, USER_BLOCKS, IMPRESSIONS)}
@@ -143,7 +173,11 @@ REJECTED_ROWS = Table(
         _day("the day of the landing file"),
         Column("table", pl.String, "the table that the row was meant for"),
         Column("source_file", pl.String, "the file, relative to the landing"),
-        Column("line", pl.Int64, "the row's first line in the file, the header is 1; in Parquet, the row's number"),
+        Column(
+            "line",
+            pl.Int64,
+            "the row's first line in the file, the header is 1; in Parquet, the row's number",
+        ),
         Column("reason", pl.String, "the rule that refused it"),
         Column("raw", pl.String, "the row as it was delivered"),
     ),
@@ -158,7 +192,9 @@ INGESTED_FILES = Table(
         Column("parsed", pl.Int64, "rows that the file holds for the table", "rows"),
         Column("accepted", pl.Int64, "rows accepted", "rows"),
         Column("rejected", pl.Int64, "rows set aside in rejected_rows", "rows"),
-        Column("folded", pl.Int64, "accepted rows that a later row of the day with the same key replaced", "rows"),
+        Column(
+            "folded", pl.Int64, "accepted rows that a later row of the day with the same key replaced", "rows"
+        ),
         Column("landing_fingerprint", pl.String, "names, sizes and times of change of the day's files"),
     ),
     ("ds", "table", "source_file"),
@@ -188,7 +224,9 @@ INTERACTION_DAYS = Table(
     "Which state of the landing each day of interactions was computed from; written last.",
     (
         _day(),
-        Column("landing_fingerprint", pl.String, "as in sources/ingested_files; empty for a day without files"),
+        Column(
+            "landing_fingerprint", pl.String, "as in sources/ingested_files; empty for a day without files"
+        ),
     ),
     ("ds",),
 )
@@ -244,8 +282,15 @@ TRAINING_SET = Table(
         USER,
         ITEM,
         Column("day", pl.Date, "day of the interaction"),
-        Column("weight", pl.Float64, "strength of the interaction: event counts times event weights", "weight"),
-        Column("item_index", pl.Int32, "place in the id map, made from train rows only; else null", is_nullable=True),
+        Column(
+            "weight", pl.Float64, "strength of the interaction: event counts times event weights", "weight"
+        ),
+        Column(
+            "item_index",
+            pl.Int32,
+            "place in the id map, made from train rows only; else null",
+            is_nullable=True,
+        ),
     ),
     ("ds", "split", "user_id", "item_id", "day"),
 )
@@ -257,7 +302,9 @@ VERDICTS = Table(
         _slot(),
         Column("family", pl.String, "the model family"),
         Column("version", pl.String, "the registry version"),
-        Column("stage", pl.String, "candidate: passed on the holdout; release: passed on the release artifact"),
+        Column(
+            "stage", pl.String, "candidate: passed on the holdout; release: passed on the release artifact"
+        ),
         Column("check", pl.String, "name of the check"),
         Column("actual", pl.Float64, "what was measured; null when it could not be", is_nullable=True),
         Column("threshold", pl.Float64, "what was asked for"),
@@ -281,7 +328,9 @@ def report_table(family: str, metrics: tuple[str, ...]) -> Table:
         (
             _slot(),
             Column("version", pl.String, "the registry version"),
-            Column("holdout_users", pl.Int64, "users with history and at least one hit in the holdout", "users"),
+            Column(
+                "holdout_users", pl.Int64, "users with history and at least one hit in the holdout", "users"
+            ),
             *(Column(metric, pl.Float64, metric.replace("_", " "), is_nullable=True) for metric in metrics),
         ),
         ("ds", "version"),
@@ -292,7 +341,9 @@ _LIST = (
     Column("item_ids", IDS, "the recommended items, best first"),
     Column("scores", pl.List(pl.Float32), "the score of each item, in the order of item_ids"),
 )
-_IS_FALLBACK = Column("is_fallback", pl.Boolean, "whether the list is the fallback of a user without known history")
+_IS_FALLBACK = Column(
+    "is_fallback", pl.Boolean, "whether the list is the fallback of a user without known history"
+)
 
 
 def recommendations_table(family: str) -> Table:

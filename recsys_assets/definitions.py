@@ -1,5 +1,6 @@
 """The one assembly: configuration and settings in, Dagster definitions out. Tests come through the same door."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -28,18 +29,22 @@ ASSET_BUILDERS = (
 )
 
 
-def build_definitions(platform: Platform, resources: dict[str, Any]) -> dg.Definitions:
+def build_definitions(
+    platform: Platform, resources: Mapping[str, Any], loggers: Mapping[str, dg.LoggerDefinition] | None = None
+) -> dg.Definitions:
     """Everything that Dagster loads.
 
     Args:
         platform: The configuration.
         resources: Resource name to resource, as `resources.wiring.build_resources` makes them.
+        loggers: Instead of Dagster's own.
     """
     return dg.Definitions(
         assets=[asset for build in ASSET_BUILDERS for asset in build(platform)],
         jobs=build_jobs(platform),
         sensors=build_sensors(platform),
         resources=resources,
+        loggers=loggers,
         # Steps share one process: they are short, and importing the libraries again for each would cost more.
         executor=dg.in_process_executor,
     )

@@ -34,7 +34,10 @@ def described(table: Table) -> dict[str, Any]:
         "key": dg.AssetKey(table.key),
         "group_name": table.key[0],
         "description": table.description,
-        "metadata": {"dagster/column_schema": dg.TableSchema(columns=columns), "dagster/table_name": table.name},
+        "metadata": {
+            "dagster/column_schema": dg.TableSchema(columns=columns),
+            "dagster/table_name": table.name,
+        },
         "owners": [OWNER],
     }
 

@@ -52,7 +52,9 @@ class PolarsEngine(Engine):
 class SparkEngine(Engine):
     """Spark; the session is dagster-pyspark's."""
 
-    spark: dg.ResourceDependency[Any]  # a PySparkResource; dagster-pyspark is imported only where Spark is used
+    spark: dg.ResourceDependency[
+        Any
+    ]  # a PySparkResource; dagster-pyspark is imported only where Spark is used
 
     def scan(self, lake: DeltaLake, table: StoredTable, days: Days | None = None) -> nw.LazyFrame[Any]:
         """See `Engine.scan`. The Parquet files are read as they are: no Delta jar has to match a Spark version."""

@@ -8,6 +8,7 @@ mlflow is imported where it is used, because its import takes seconds.
 import logging
 import os
 import tempfile
+import urllib.request
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ Status = Literal["PendingManualApproval", "Approved", "Rejected"]
 STATUSES: tuple[Status, ...] = ("PendingManualApproval", "Approved", "Rejected")
 APPROVED_ALIAS = "approved"
 VERSIONS_PER_PAGE = 1_000
+CHECK_SECONDS = 5.0
 QUIET_MLFLOW = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -96,7 +98,12 @@ class ModelRegistry(dg.ConfigurableResource):
         client.log_artifacts(run.info.run_id, str(folder), "candidate")
         self._ensure_registered(name)
         status: Status = "PendingManualApproval"
-        all_tags = {"slot": str(slot), "approval_status": status, "status_reason": "trained, not yet validated", **tags}
+        all_tags = {
+            "slot": str(slot),
+            "approval_status": status,
+            "status_reason": "trained, not yet validated",
+            **tags,
+        }
         created = client.create_model_version(name, run.info.artifact_uri, run.info.run_id, tags=all_tags)
         return _version(family, created)
 
@@ -182,20 +189,24 @@ class ModelRegistry(dg.ConfigurableResource):
         self._client.set_registered_model_alias(name, APPROVED_ALIAS, str(version.version))
 
     def check(self) -> None:
-        """Ask the registry something.
+        """Ask a tracking server whether it is there; a local database is opened when it is first needed.
 
         Raises:
             RegistryError: It does not answer.
         """
+        if not self.tracking_uri.startswith(("http://", "https://")):
+            return
         try:
-            self._client.search_registered_models(max_results=1)
-        except Exception as error:
-            raise RegistryError(f"MLflow does not answer at {self.tracking_uri}: {error}") from error
+            with urllib.request.urlopen(f"{self.tracking_uri}/health", timeout=CHECK_SECONDS):  # noqa: S310 - as above
+                pass
+        except OSError as error:
+            raise RegistryError(
+                f"MLflow does not answer at {self.tracking_uri} ({error}); start it, or correct MLFLOW_TRACKING_URI, "
+                "or unset it to use SQLite under RECSYS_HOME"
+            ) from error
 
     @cached_property
     def _client(self) -> "MlflowClient":
-        for noisy in ("alembic", "mlflow"):  # they tell the story of every table that they create
-            logging.getLogger(noisy).setLevel(logging.ERROR)
         for variable, value in QUIET_MLFLOW.items():
             os.environ.setdefault(variable, value)
         if self.tracking_uri.startswith("sqlite:///"):
@@ -204,6 +215,12 @@ class ModelRegistry(dg.ConfigurableResource):
             warnings.simplefilter("ignore")
             from mlflow import MlflowClient
 
+            for noisy in (
+                "alembic",
+                "mlflow",
+                "mlflow.store.db.utils",
+            ):  # they tell of every table that they create
+                logging.getLogger(noisy).setLevel(logging.ERROR)
             return MlflowClient(self.tracking_uri, self.tracking_uri)
 
     def _experiment(self, name: str) -> str:
@@ -231,7 +248,9 @@ def _registered_name(family: str) -> str:
 
 def _version(family: str, found: "MlflowVersion") -> ModelVersion:
     tags = dict(found.tags)
-    status = next((status for status in STATUSES if status == tags.get("approval_status")), "PendingManualApproval")
+    status = next(
+        (status for status in STATUSES if status == tags.get("approval_status")), "PendingManualApproval"
+    )
     return ModelVersion(
         family=family,
         version=int(found.version),

@@ -64,7 +64,11 @@ class Days:
 
     def is_settled(self, day: date) -> bool:
         """Whether the day is ingested as it has landed."""
-        return day in self.ingested and self.ingested[day] == self.landed.get(day, "") and day not in self.running
+        return (
+            day in self.ingested
+            and self.ingested[day] == self.landed.get(day, "")
+            and day not in self.running
+        )
 
     def expected(self) -> list[date]:
         """Every day that has ended and is closed or has landed, oldest first; none before anything has landed."""
@@ -85,7 +89,9 @@ def ingestion(days: Days) -> list[Start]:
     return [_ingest(first, last, days) for first, last in _ranges(stale)]
 
 
-def training(days: Days, windows: Sequence[SlotWindow], outcomes: Mapping[date, Outcome], running: Collection[date]) -> list[Start]:
+def training(
+    days: Days, windows: Sequence[SlotWindow], outcomes: Mapping[date, Outcome], running: Collection[date]
+) -> list[Start]:
     """A run for the newest slot whose days are closed and ingested, unless it is done or under way.
 
     Args:
@@ -122,7 +128,13 @@ def inference(
     """
     if day is None or FALLBACK_FAMILY not in approvals:
         return []
-    key = ":".join([str(day), f"features-{features_version}", *(f"{name}-{approvals[name]}" for name in sorted(approvals))])
+    key = ":".join(
+        [
+            str(day),
+            f"features-{features_version}",
+            *(f"{name}-{approvals[name]}" for name in sorted(approvals)),
+        ]
+    )
     if key == published or key in running:
         return []
     return [Start("recommend", key, day, day, {INFERENCE_TAG: key})]

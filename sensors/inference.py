@@ -37,5 +37,9 @@ def next_inference(
     day = read_days(platform, lake, landing, instance, now).newest_settled()
     published = None if day is None else published_key(instance, day)
     return inference(
-        day, features_version(lake), read_approvals(platform, instance), published, running_inferences(instance)
+        day,
+        features_version(lake),
+        read_approvals(platform, instance),
+        published,
+        running_inferences(instance),
     )

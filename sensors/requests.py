@@ -23,6 +23,11 @@ def run_requests(starts: list[Start], waiting_for: str) -> list[dg.RunRequest] |
     if not starts:
         return dg.SkipReason(waiting_for)
     return [
-        dg.RunRequest(run_key=start.run_key, job_name=start.job, partition_key=partition_key(start), tags=run_tags(start))
+        dg.RunRequest(
+            run_key=start.run_key,
+            job_name=start.job,
+            partition_key=partition_key(start),
+            tags=run_tags(start),
+        )
         for start in starts
     ]

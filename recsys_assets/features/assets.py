@@ -22,7 +22,13 @@ from recsys_assets.columns import (
 )
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.features.training_set import training_rows
-from recsys_assets.partitions import day_partitions, day_to_history, slot_partitions, slot_to_days, slot_window
+from recsys_assets.partitions import (
+    day_partitions,
+    day_to_history,
+    slot_partitions,
+    slot_to_days,
+    slot_window,
+)
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import day_range, days_between, described, slot_of, written
 from resources.engine import Engine
@@ -66,7 +72,9 @@ def _interactions(platform: Platform) -> dg.AssetsDefinition:
 def _landing_seen(lake: DeltaLake, days: Days) -> pl.DataFrame:
     """Rows of `features/interaction_days`: the state of the landing that the events of each day came from."""
     calendar = pl.DataFrame({"ds": days_between(days)}, schema={"ds": pl.Date})
-    files = lake.scan(INGESTED_FILES, days).group_by("ds").agg(pl.col("landing_fingerprint").first()).collect()
+    files = (
+        lake.scan(INGESTED_FILES, days).group_by("ds").agg(pl.col("landing_fingerprint").first()).collect()
+    )
     return calendar.join(files, on="ds", how="left").with_columns(pl.col("landing_fingerprint").fill_null(""))
 
 
@@ -82,9 +90,7 @@ def _snapshot(
         deps=[dg.AssetDep(dg.AssetKey(one.key), partition_mapping=day_to_history()) for one in inputs],
         kinds={"deltalake", "polars"},
     )
-    def snapshot(
-        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine
-    ) -> dg.MaterializeResult:
+    def snapshot(context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine) -> dg.MaterializeResult:
         days = day_range(context)
         store = FeatureStore(platform, lake, engine)
         rows = pl.concat([view(store, day) for day in days_between(days)])
@@ -109,6 +115,8 @@ def _training_set(platform: Platform) -> dg.AssetsDefinition:
         rows = training_rows(FeatureStore(platform, lake, engine), slot_window(platform, slot))
         splits = dict(rows.group_by("split").len().sort("split").iter_rows())
         version = lake.replace(TRAINING_SET, rows, (slot, slot))
-        return written(lake, TRAINING_SET, rows, version, **{f"{split}_rows": n for split, n in splits.items()})
+        return written(
+            lake, TRAINING_SET, rows, version, **{f"{split}_rows": n for split, n in splits.items()}
+        )
 
     return training_set

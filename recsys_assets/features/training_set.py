@@ -43,7 +43,10 @@ def training_rows(store: FeatureStore, window: SlotWindow) -> pl.DataFrame:
             )
     items = train.select(pl.col("item_id").unique().sort()).with_row_index("item_index")
     splits = pl.concat(
-        [rows.with_columns(split=pl.lit(split)) for split, rows in (("train", train), ("holdout", holdout), ("release", release))],
+        [
+            rows.with_columns(split=pl.lit(split))
+            for split, rows in (("train", train), ("holdout", holdout), ("release", release))
+        ],
         how="diagonal",
     )
     return (

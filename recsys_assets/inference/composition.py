@@ -89,7 +89,6 @@ def compose(blended: pl.DataFrame, fallback: pl.DataFrame, fallback_family: str,
 
 def _ranked(lists: pl.DataFrame) -> pl.DataFrame:
     """One row per user and item, with the rank counted from 1."""
-    return (
-        lists.select("user_id", item_id="item_ids", rank=pl.int_ranges(1, pl.col("item_ids").list.len() + 1))
-        .explode("item_id", "rank", empty_as_null=False, keep_nulls=False)
-    )
+    return lists.select(
+        "user_id", item_id="item_ids", rank=pl.int_ranges(1, pl.col("item_ids").list.len() + 1)
+    ).explode("item_id", "rank", empty_as_null=False, keep_nulls=False)

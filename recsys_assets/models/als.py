@@ -15,7 +15,15 @@ from pydantic import Field
 from scipy.sparse import csr_array, csr_matrix
 from threadpoolctl import threadpool_limits
 
-from recsys_assets.models.family import Arrays, Family, Floats, Interactions, Model, Parameters, history_matrix
+from recsys_assets.models.family import (
+    Arrays,
+    Family,
+    Floats,
+    Interactions,
+    Model,
+    Parameters,
+    history_matrix,
+)
 
 if TYPE_CHECKING:
     from implicit.cpu.als import AlternatingLeastSquares
@@ -103,9 +111,9 @@ def _weigh(histories: csr_array, parameters: AlsParameters) -> csr_array:
 
 
 def _solver(parameters: AlsParameters, seed: int) -> "AlternatingLeastSquares":
-    with threadpool_limits(1, "blas"):  # without it implicit warns that the two kinds of threads fight
-        from implicit.cpu.als import AlternatingLeastSquares
+    from implicit.cpu.als import AlternatingLeastSquares
 
+    with threadpool_limits(1, "blas"):  # without it implicit warns that the two kinds of threads fight
         return AlternatingLeastSquares(
             factors=parameters.factors,
             regularization=parameters.regularization,

@@ -37,7 +37,9 @@ def fit_on(
         split: `train` for the candidate, `release` for the release: the same recipe on other days.
     """
     through = window.candidate_through if split == "train" else window.last
-    interactions = Interactions(training_split(lake, window, split), through).within(family.settings.window_days)
+    interactions = Interactions(training_split(lake, window, split), through).within(
+        family.settings.window_days
+    )
     seed = platform.training.seed
     provenance = Provenance(
         slot=window.slot,

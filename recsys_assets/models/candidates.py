@@ -58,21 +58,36 @@ def candidates_for(
     items = (
         pl.DataFrame({"item_id": item_ids})
         .with_row_index("column")
-        .join(eligible.select("item_id", "creator", "category", "is_adult"), on="item_id", how="left", maintain_order="left")
+        .join(
+            eligible.select("item_id", "creator", "category", "is_adult"),
+            on="item_id",
+            how="left",
+            maintain_order="left",
+        )
     )
     rows = pl.DataFrame({"user_id": users}).with_row_index("row")
     mine = rows.join(exclusions.drop("ds", strict=False), on="user_id", how="left", maintain_order="left")
-    cells = pl.concat(
-        mine.select("row", pl.col(lists).alias(key))
-        .explode(key, empty_as_null=False, keep_nulls=False)
-        .join(items.select("column", key), on=key)
-        .select("row", "column")
-        for lists, key in (("item_ids", "item_id"), ("blocked_creators", "creator"), ("blocked_categories", "category"))
-    ).unique().sort("row", "column")
+    cells = (
+        pl.concat(
+            mine.select("row", pl.col(lists).alias(key))
+            .explode(key, empty_as_null=False, keep_nulls=False)
+            .join(items.select("column", key), on=key)
+            .select("row", "column")
+            for lists, key in (
+                ("item_ids", "item_id"),
+                ("blocked_creators", "creator"),
+                ("blocked_categories", "category"),
+            )
+        )
+        .unique()
+        .sort("row", "column")
+    )
     where = (cells["row"].cast(pl.Int32).to_numpy(), cells["column"].cast(pl.Int32).to_numpy())
     return Candidates(
         is_eligible=items["is_adult"].is_not_null().to_numpy(),
         is_adult=items["is_adult"].fill_null(value=False).to_numpy(),
         may_see_adult=mine["may_see_adult"].fill_null(value=False).to_numpy(),
-        excluded=csr_array((np.ones(cells.height, dtype=np.bool_), where), shape=(users.len(), item_ids.len())),
+        excluded=csr_array(
+            (np.ones(cells.height, dtype=np.bool_), where), shape=(users.len(), item_ids.len())
+        ),
     )

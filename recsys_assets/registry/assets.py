@@ -20,7 +20,13 @@ from recsys_assets.registry.serving_versions import TRAINED_THROUGH
 from recsys_assets.validation.assets import holdout_of
 from recsys_assets.validation.evaluation import Holdout, lists_for, mean_overlap
 from recsys_assets.validation.gate import RELEASE_CHECKS, candidate_checks, judge_release
-from recsys_assets.validation.verdicts import check_results, check_specs, objections, store_verdicts, stored_verdicts
+from recsys_assets.validation.verdicts import (
+    check_results,
+    check_specs,
+    objections,
+    store_verdicts,
+    stored_verdicts,
+)
 from resources.engine import Engine
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry, ModelVersion
@@ -70,7 +76,9 @@ def _release(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefinitio
         released = fit_on(platform, family, lake, window, "release")
         holdout = holdout_of(FeatureStore(platform, lake, engine), window)
         overlap = _overlap(family, candidate, released, holdout)
-        verdicts = judge_release(is_finite=is_finite(released.model), overlap=overlap, gate=family.settings.gate)
+        verdicts = judge_release(
+            is_finite=is_finite(released.model), overlap=overlap, gate=family.settings.gate
+        )
         _keep_release(model_registry, family, version, released)
         against = objections(family.name, verdicts, set(RELEASE_CHECKS))
         if against:
@@ -90,18 +98,22 @@ def _require(lake: DeltaLake, version: ModelVersion, checks: set[str]) -> None:
         raise dg.Failure(f"{version.family} version {version.version} is not released: {'; '.join(against)}")
 
 
-def _keep_release(registry: ModelRegistry, family: ConfiguredFamily, version: ModelVersion, released: Artifact) -> None:
+def _keep_release(
+    registry: ModelRegistry, family: ConfiguredFamily, version: ModelVersion, released: Artifact
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         save(released, family.family, Path(folder))
         registry.add_artifact(version, Path(folder), RELEASE)
     registry.set_tags(version, {TRAINED_THROUGH: str(released.provenance.trained_through)})
 
 
-def _overlap(family: ConfiguredFamily, candidate: Artifact, released: Artifact, holdout: Holdout) -> float | None:
+def _overlap(
+    family: ConfiguredFamily, candidate: Artifact, released: Artifact, holdout: Holdout
+) -> float | None:
     """How alike the lists of candidate and release are, for some of the holdout users."""
     users = holdout.users.head(OVERLAP_USERS)
     first, second = (
-        lists_for(artifact.model, artifact.model, holdout, family.settings.window_days, users)
+        lists_for(artifact.model, artifact.model, holdout, family.settings.ranked_days, users)
         for artifact in (candidate, released)
     )
     return mean_overlap(first, second)
@@ -120,7 +132,10 @@ def _approved(family: ConfiguredFamily) -> dg.AssetsDefinition:
         output_required=False,
     )
     def approved(
-        context: dg.AssetExecutionContext, config: ApprovalConfig, lake: DeltaLake, model_registry: ModelRegistry
+        context: dg.AssetExecutionContext,
+        config: ApprovalConfig,
+        lake: DeltaLake,
+        model_registry: ModelRegistry,
     ) -> Iterator[dg.MaterializeResult]:
         before = model_registry.approved(family.name)
         chosen = _choose(context, family, config, lake, model_registry, before)
@@ -165,9 +180,7 @@ def _choose(
     return chosen
 
 
-def _promotion(
-    version: ModelVersion, before: ModelVersion | None, reason: str
-) -> dg.MaterializeResult:
+def _promotion(version: ModelVersion, before: ModelVersion | None, reason: str) -> dg.MaterializeResult:
     return dg.MaterializeResult(
         metadata={
             "version": version.version,

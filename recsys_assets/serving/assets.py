@@ -12,7 +12,7 @@ from recsys_assets.models.family import HISTORY_SCHEMA, Interactions, Model
 from recsys_assets.models.ranking import rank
 from recsys_assets.partitions import day_partitions
 from recsys_assets.platform import FALLBACK_FAMILY, Platform
-from recsys_assets.presentation import OWNER
+from recsys_assets.presentation import OWNER, day_range
 from recsys_assets.registry.serving_versions import load_release
 from recsys_assets.serving.generations import UserList, current, publish
 from resources.lake import DeltaLake
@@ -32,14 +32,18 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         group_name="serving",
         description="The final lists, exclusions and the list for unknown users, published as one generation.",
         partitions_def=day_partitions(platform),
+        backfill_policy=dg.BackfillPolicy.single_run(),
         deps=[dg.AssetKey(table.key) for table in (FINAL_RECOMMENDATIONS, EXCLUSIONS, ELIGIBLE_ITEMS)],
         kinds={"redis"},
         owners=[OWNER],
     )
     def online_store(
-        context: dg.AssetExecutionContext, lake: DeltaLake, model_registry: ModelRegistry, online_store: OnlineStore
+        context: dg.AssetExecutionContext,
+        lake: DeltaLake,
+        model_registry: ModelRegistry,
+        online_store: OnlineStore,
     ) -> dg.MaterializeResult:
-        day = date.fromisoformat(context.partition_key)
+        day = day_range(context)[1]  # of a range, only the newest is worth serving
         client = online_store.connect()
         serving = current(client)
         if serving is not None and serving.as_of > day:

@@ -15,7 +15,12 @@ from typing import Any, TypeVar, cast
 import msgpack
 import redis
 
-CURRENT, PREVIOUS, GENERATIONS, SEQUENCE = "recs-current", "recs-previous", "recs-generations", "recs-sequence"
+CURRENT, PREVIOUS, GENERATIONS, SEQUENCE = (
+    "recs-current",
+    "recs-previous",
+    "recs-generations",
+    "recs-sequence",
+)
 KEYS_PER_ROUND_TRIP = 1_000
 Thing = TypeVar("Thing")
 
@@ -76,7 +81,9 @@ def publish(
     """
     serving = current(client)
     if serving is not None and serving.as_of > as_of:
-        raise PublicationError(f"{serving.name} knows the days up to {serving.as_of}; {as_of} is older and stays unpublished")
+        raise PublicationError(
+            f"{serving.name} knows the days up to {serving.as_of}; {as_of} is older and stays unpublished"
+        )
     sequence = int(cast("int", client.incr(SEQUENCE)))
     name = f"{as_of:%Y%m%d}-{sequence}"
     client.zadd(GENERATIONS, {name: sequence})
@@ -86,7 +93,12 @@ def publish(
         _check_count(client, name, batch)
         count += len(batch)
     now = datetime.now(tz=UTC)
-    meta = {"as_of": str(as_of), "lists": count, "published_at": now.isoformat(), "versions": msgpack.packb(dict(versions))}
+    meta = {
+        "as_of": str(as_of),
+        "lists": count,
+        "published_at": now.isoformat(),
+        "versions": msgpack.packb(dict(versions)),
+    }
     client.set(f"popular:{name}", msgpack.packb(list(popular)))
     client.hset(f"recs-meta:{name}", mapping=meta)
     _switch(client, name)
@@ -118,7 +130,10 @@ def read_list(client: redis.Redis, user_id: str) -> tuple[Generation, list[str],
 
 
 def _generation(client: redis.Redis, name: str) -> Generation:
-    meta = {key.decode(): value for key, value in cast("dict[bytes, bytes]", client.hgetall(f"recs-meta:{name}")).items()}
+    meta = {
+        key.decode(): value
+        for key, value in cast("dict[bytes, bytes]", client.hgetall(f"recs-meta:{name}")).items()
+    }
     return Generation(
         name=name,
         as_of=date.fromisoformat(meta["as_of"].decode()),
@@ -148,7 +163,9 @@ def _check_count(client: redis.Redis, name: str, users: list[UserList]) -> None:
     keys = [f"recs:{name}:{user.user_id}" for user in users]
     found = int(cast("int", client.exists(*keys)))
     if found != len(keys):
-        raise PublicationError(f"generation {name}: {found} of {len(keys)} lists arrived; what was served before still is")
+        raise PublicationError(
+            f"generation {name}: {found} of {len(keys)} lists arrived; what was served before still is"
+        )
 
 
 def _switch(client: redis.Redis, name: str) -> None:

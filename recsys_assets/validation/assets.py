@@ -57,7 +57,10 @@ def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFa
         version = newest_of_slot(model_registry, family.name, window.slot)
         candidate = load_version(model_registry, family.family, version, CANDIDATE)
         baseline = load_version(
-            model_registry, fallback.family, newest_of_slot(model_registry, fallback.name, window.slot), CANDIDATE
+            model_registry,
+            fallback.family,
+            newest_of_slot(model_registry, fallback.name, window.slot),
+            CANDIDATE,
         )
         holdout = holdout_of(FeatureStore(platform, lake, engine), window)
         values, measured = _measure(family, candidate, fallback, baseline, holdout)
@@ -71,12 +74,16 @@ def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFa
 
 
 def _measure(
-    family: ConfiguredFamily, candidate: Artifact, fallback: ConfiguredFamily, baseline: Artifact, holdout: Holdout
+    family: ConfiguredFamily,
+    candidate: Artifact,
+    fallback: ConfiguredFamily,
+    baseline: Artifact,
+    holdout: Holdout,
 ) -> tuple[dict[str, float | None], Measured]:
     """The candidate's figures, and what the gate looks at."""
     users = holdout.users
-    lists = lists_for(candidate.model, baseline.model, holdout, family.settings.window_days, users)
-    popular = lists_for(baseline.model, baseline.model, holdout, fallback.settings.window_days, users)
+    lists = lists_for(candidate.model, baseline.model, holdout, family.settings.ranked_days, users)
+    popular = lists_for(baseline.model, baseline.model, holdout, fallback.settings.ranked_days, users)
     values = figures(lists, holdout, candidate.model.item_ids)
     popular_values = figures(popular, holdout, baseline.model.item_ids)
     return values, Measured(

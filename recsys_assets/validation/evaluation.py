@@ -52,7 +52,7 @@ def report_metrics() -> tuple[str, ...]:
 
 
 def lists_for(
-    model: Model, fallback: Model, holdout: Holdout, window_days: int, users: pl.Series, n: int = LIST_LENGTH
+    model: Model, fallback: Model, holdout: Holdout, history_days: int, users: pl.Series, n: int = LIST_LENGTH
 ) -> pl.DataFrame:
     """The lists that the users would have been served: personal where the model can, else the fallback's.
 
@@ -60,14 +60,14 @@ def lists_for(
         model: What is judged.
         fallback: The popularity model of the same slot.
         holdout: Histories and what may be recommended.
-        window_days: The family's window of history.
+        history_days: The family's window of history.
         users: Whom to rank for.
         n: Length of the lists.
 
     Returns:
         user_id, item_ids, scores.
     """
-    histories = holdout.histories.within(window_days)
+    histories = holdout.histories.within(history_days)
     personal = rank(model, histories, users, holdout.exclusions, holdout.eligible, n=n)
     rest = users.filter(~users.is_in(personal["user_id"].implode()))
     return pl.concat([personal, rank(fallback, histories, rest, holdout.exclusions, holdout.eligible, n=n)])

@@ -78,7 +78,9 @@ def judge_candidate(family: str, measured: Measured, gate: Gate) -> list[Verdict
     verdicts = {
         "ndcg_above_floor": _at_least("NDCG at 10", measured.ndcg_at_10, gate.min_ndcg_at_10),
         "beats_popularity": _more_than(
-            "NDCG at 10", measured.ndcg_at_10, None if baseline is None else baseline * (1 + gate.min_gain_over_popularity)
+            "NDCG at 10",
+            measured.ndcg_at_10,
+            None if baseline is None else baseline * (1 + gate.min_gain_over_popularity),
         ),
         "parameters_are_finite": _finite(is_finite=measured.is_finite),
         "enough_holdout_users": _at_least(
@@ -98,7 +100,9 @@ def judge_release(*, is_finite: bool, overlap: float | None, gate: Gate) -> list
     """
     verdicts = {
         "release_is_finite": _finite(is_finite=is_finite),
-        "release_overlaps_candidate": _at_least("the overlap with the candidate", overlap, gate.min_release_overlap),
+        "release_overlaps_candidate": _at_least(
+            "the overlap with the candidate", overlap, gate.min_release_overlap
+        ),
     }
     return [_named(check, verdict) for check, verdict in verdicts.items()]
 
@@ -107,15 +111,29 @@ def _at_least(what: str, actual: float | None, threshold: float) -> Verdict:
     if actual is None:
         return Verdict("", None, threshold, passed=False, sentence=f"{what} could not be measured")
     passed = actual >= threshold
-    return Verdict("", actual, threshold, passed, f"{what} is {actual:.6g}, {'at least' if passed else 'below'} {threshold:.6g}")
+    return Verdict(
+        "",
+        actual,
+        threshold,
+        passed,
+        f"{what} is {actual:.6g}, {'at least' if passed else 'below'} {threshold:.6g}",
+    )
 
 
 def _more_than(what: str, actual: float | None, baseline: float | None) -> Verdict:
     if actual is None or baseline is None:
-        return Verdict("", actual, baseline or 0.0, passed=False, sentence=f"{what} could not be compared with popularity")
+        return Verdict(
+            "",
+            actual,
+            baseline or 0.0,
+            passed=False,
+            sentence=f"{what} could not be compared with popularity",
+        )
     passed = actual > baseline
     relation = "above" if passed else "not above"
-    return Verdict("", actual, baseline, passed, f"{what} is {actual:.6g}, {relation} {baseline:.6g} asked by popularity")
+    return Verdict(
+        "", actual, baseline, passed, f"{what} is {actual:.6g}, {relation} {baseline:.6g} asked by popularity"
+    )
 
 
 def _finite(*, is_finite: bool) -> Verdict:

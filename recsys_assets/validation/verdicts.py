@@ -57,7 +57,10 @@ def objections(family: str, verdicts: list[Verdict], checks: set[str] | None = N
 
 def check_specs(asset: dg.AssetKey, checks: dict[str, str]) -> list[dg.AssetCheckSpec]:
     """Blocking checks of an asset, by name and meaning."""
-    return [dg.AssetCheckSpec(name, asset=asset, description=meaning, blocking=True) for name, meaning in checks.items()]
+    return [
+        dg.AssetCheckSpec(name, asset=asset, description=meaning, blocking=True)
+        for name, meaning in checks.items()
+    ]
 
 
 def check_results(asset: dg.AssetKey, verdicts: list[Verdict]) -> list[dg.AssetCheckResult]:

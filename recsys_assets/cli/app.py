@@ -1,0 +1,88 @@
+"""The command itself: names, options, exit codes, and one clear message when something is wrong."""
+
+import sys
+import warnings
+from datetime import datetime
+from typing import Annotated
+
+import dagster as dg
+import typer
+from rich.console import Console
+
+from recsys_assets.ingestion.raw_rows import UnreadableFileError
+from recsys_assets.platform import ConfigurationError
+from resources.landing import LandingError
+from resources.model_registry import RegistryError
+from resources.online_store import OnlineStoreError
+from resources.settings import SettingsError
+
+EXPECTED_ERRORS = (
+    ConfigurationError,
+    SettingsError,
+    LandingError,
+    UnreadableFileError,
+    RegistryError,
+    OnlineStoreError,
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The recommender platform.",
+)
+
+
+@app.callback()
+def recsys() -> None:
+    """The recommender platform: landed files in, 200 recommendations per user out."""
+
+
+@app.command()
+def run(
+    from_: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], metavar="D", help="The first day to look at."),
+    ] = None,
+    to: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=["%Y-%m-%d"], metavar="D", help="The last day to look at."),
+    ] = None,
+) -> None:
+    """Do everything that is due: ingest landed days, train the newest slot, recommend and publish."""
+    from recsys_assets.cli.run import run_command
+
+    run_command(from_.date() if from_ else None, to.date() if to else None)
+
+
+@app.command()
+def models() -> None:
+    """Show every model version: what is in production, what waits, what was refused and why."""
+    from recsys_assets.cli.models import models_command
+
+    models_command()
+
+
+@app.command()
+def recommend(
+    user: Annotated[str, typer.Argument(help="The shop's id of the user.")],
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many items to show.")] = 20,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what brought each item.")] = False,
+) -> None:
+    """Show the list that the online store serves to a user."""
+    from recsys_assets.cli.recommend import recommend_command
+
+    recommend_command(user, limit, with_reasons=explain)
+
+
+def main() -> None:
+    """Run the command; an expected error becomes one message and exit code 1."""
+    from recsys_assets.cli.installation import BusyError
+
+    for expected in (dg.BetaWarning, dg.PreviewWarning):  # features used on purpose
+        warnings.simplefilter("ignore", expected)
+    try:
+        app()
+    except (*EXPECTED_ERRORS, BusyError) as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)

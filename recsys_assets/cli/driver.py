@@ -1,0 +1,152 @@
+"""`recsys run`: the sensors' own decisions, driven to a fixed point in one process on the persistent instance."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+
+import dagster as dg
+
+from recsys_assets.cli.installation import Installation
+from recsys_assets.cli.progress import RunProgress
+from sensors.decisions import Days, Start, inference, ingestion, training
+from sensors.requests import partition_key, run_tags
+from sensors.state import (
+    UNFINISHED,
+    features_version,
+    published_key,
+    read_approvals,
+    read_days,
+    read_outcomes,
+    read_windows,
+)
+
+LOGGER = "progress"
+NOTHING_RUNS: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The days that `recsys run` looks at; None leaves a side open."""
+
+    first: date | None = None
+    last: date | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that has ended.
+
+    Attributes:
+        start: What was started.
+        run_id: Dagster's id of it.
+        refusals: What the gate refused, in words; a refusal is a normal outcome.
+        errors: What failed, in words.
+    """
+
+    start: Start
+    run_id: str
+    refusals: tuple[str, ...]
+    errors: tuple[str, ...]
+
+
+def drive(
+    installation: Installation, limits: Limits, progress: RunProgress, before_first: Callable[[], None]
+) -> Iterator[Finished]:
+    """Start what the decisions call for until they call for nothing more, or something fails.
+
+    Args:
+        installation: Where to.
+        limits: The days to look at.
+        progress: Draws what goes on.
+        before_first: Called once before the first run: checks that everything needed answers.
+
+    Yields:
+        Each run when it has ended; after one with errors nothing more is started.
+    """
+    jobs = None
+    while True:
+        start = next(_decide(installation, limits), None)
+        if start is None:
+            return
+        if jobs is None:
+            before_first()
+            _abandon_unfinished(installation.instance)
+            jobs = installation.definitions({LOGGER: progress.logger()})
+        finished = _execute(jobs.resolve_job_def(start.job), start, installation.instance, progress)
+        yield finished
+        if finished.errors:
+            return
+
+
+def _decide(installation: Installation, limits: Limits) -> Iterator[Start]:
+    """What is due, in order: days first, then models, then lists."""
+    platform, lake, instance = installation.platform, installation.lake, installation.instance
+    now = datetime.now(tz=UTC)
+    days = _limited(read_days(platform, lake, installation.landing, instance, now), limits)
+    yield from ingestion(days)
+    windows = [one for one in read_windows(platform, now) if days.last is None or one.last <= days.last]
+    yield from training(days, windows, read_outcomes(platform, lake, instance), frozenset())
+    day = days.newest_settled()
+    published = None if day is None else published_key(instance, day)
+    yield from inference(
+        day, features_version(lake), read_approvals(platform, instance), published, NOTHING_RUNS
+    )
+
+
+def _limited(days: Days, limits: Limits) -> Days:
+    """The same days, as if the world began and ended at the limits. The lock holder has no runs beside itself."""
+    first, last = limits.first or days.first, limits.last or days.last
+    inside = {
+        name: {day: value for day, value in known.items() if first <= day and (last is None or day <= last)}
+        for name, known in (("landed", days.landed), ("ingested", days.ingested))
+    }
+    return replace(days, first=first, last=last, running=frozenset(), **inside)
+
+
+def _abandon_unfinished(instance: dg.DagsterInstance) -> None:
+    """Mark the runs of a killed command as failed, so that nobody waits for them."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        instance.report_run_failed(
+            run, "the process that ran it is gone; what it had not finished is done again"
+        )
+
+
+def _execute(
+    job: dg.JobDefinition, start: Start, instance: dg.DagsterInstance, progress: RunProgress
+) -> Finished:
+    with progress.run(start, len(job.nodes)):
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key=partition_key(start),
+            tags=run_tags(start),
+            run_config={"loggers": {LOGGER: {}}},
+            raise_on_error=False,
+        )
+    failed_checks = [
+        evaluation
+        for evaluation in result.get_asset_check_evaluations()
+        if not evaluation.passed and evaluation.blocking
+    ]
+    refused_by = {f"{'__'.join(evaluation.asset_key.path)}" for evaluation in failed_checks}
+    errors = [
+        f"{event.step_key}: {_cause(event)}"
+        for event in result.all_events
+        if event.is_step_failure and event.step_key not in refused_by
+    ]
+    refusals = tuple(
+        f"{evaluation.asset_key.to_user_string()} {evaluation.check_name}: {evaluation.description}"
+        for evaluation in failed_checks
+    )
+    if not result.success and not errors and not refusals:
+        errors = ["the run failed outside its steps; see it in the Dagster UI"]
+    return Finished(start, result.run_id, refusals, tuple(errors))
+
+
+def _cause(event: dg.DagsterEvent) -> str:
+    """The innermost message of a step's failure: ours, which says what to do."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return event.message or "failed"
+    return error.message.strip()

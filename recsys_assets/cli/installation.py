@@ -1,0 +1,144 @@
+"""One installation, opened: its settings, configuration, resources and its persistent Dagster instance."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import dagster as dg
+from filelock import FileLock, Timeout
+
+from recsys_assets.definitions import build_definitions, configured_platform
+from recsys_assets.platform import Platform
+from resources.engine import Engine
+from resources.lake import DeltaLake
+from resources.landing import Landing
+from resources.model_registry import ModelRegistry
+from resources.online_store import OnlineStore
+from resources.settings import Settings
+from resources.wiring import build_resources
+
+DAEMON_SILENCE_SECONDS = 60.0
+"""A daemon reports every 30 seconds; one that has been silent for twice as long is gone."""
+DAGSTER_YAML = """\
+telemetry:
+  enabled: false
+concurrency:
+  runs:
+    max_concurrent_runs: 2
+"""
+ResourceT = TypeVar("ResourceT")
+
+
+class BusyError(Exception):
+    """Something else is driving this installation."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Everything that a command may need, opened when it is first asked for.
+
+    Attributes:
+        settings: Addresses and places.
+        platform: The configuration.
+    """
+
+    settings: Settings
+    platform: Platform
+
+    @classmethod
+    def from_env(cls) -> "Installation":
+        """The installation that the environment describes."""
+        settings = Settings.from_env()
+        return cls(settings, configured_platform(settings))
+
+    @cached_property
+    def resources(self) -> dict[str, Any]:
+        """Resource name to resource, with secrets still unread."""
+        return build_resources(self.settings)
+
+    @cached_property
+    def instance(self) -> dg.DagsterInstance:
+        """The persistent Dagster instance; `recsys dev` shows what it remembers."""
+        os.environ["DAGSTER_HOME"] = str(self.prepare_dagster_home())
+        return dg.DagsterInstance.get()
+
+    def prepare_dagster_home(self) -> str:
+        """Make Dagster's folder, with a `dagster.yaml` that people may edit."""
+        home = self.settings.dagster_home
+        home.mkdir(parents=True, exist_ok=True)
+        if not (home / "dagster.yaml").exists():
+            (home / "dagster.yaml").write_text(DAGSTER_YAML, encoding="utf-8")
+        return str(home)
+
+    def definitions(self, loggers: Mapping[str, dg.LoggerDefinition] | None = None) -> dg.Definitions:
+        """The graph, with other loggers where a command draws its own progress."""
+        return build_definitions(self.platform, self.resources, loggers)
+
+    @cached_property
+    def lake(self) -> DeltaLake:
+        """The lake."""
+        return self._ready("lake", DeltaLake)
+
+    @cached_property
+    def landing(self) -> Landing:
+        """The landing."""
+        return self._ready("landing", Landing)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine."""
+        return self._ready("engine", Engine)
+
+    @cached_property
+    def model_registry(self) -> ModelRegistry:
+        """The model registry."""
+        return self._ready("model_registry", ModelRegistry)
+
+    @cached_property
+    def online_store(self) -> OnlineStore:
+        """The connection to the online store."""
+        return self._ready("online_store", OnlineStore)
+
+    def _ready(self, name: str, kind: type[ResourceT]) -> ResourceT:
+        """A resource with its environment variables read, as an asset would get it."""
+        resource = self.resources[name].process_config_and_initialize()
+        if not isinstance(resource, kind):
+            raise TypeError(f"resource {name} is a {type(resource).__name__}")
+        return resource
+
+    @contextmanager
+    def driving(self) -> Iterator[None]:
+        """Be the only one who starts runs here.
+
+        Raises:
+            BusyError: Another command, or a Dagster daemon, starts runs in this home.
+        """
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.settings.home / "drive.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise BusyError(
+                f"another recsys command is driving {self.settings.home}; wait until it ends"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def refuse_live_daemon(self) -> None:
+        """Make sure that no daemon starts runs in this home.
+
+        Raises:
+            BusyError: One does.
+        """
+        heartbeats = self.instance.get_daemon_heartbeats().values()
+        if any(time.time() - heartbeat.timestamp < DAEMON_SILENCE_SECONDS for heartbeat in heartbeats):
+            raise BusyError(
+                f"a Dagster daemon is live on {self.settings.home} and starts the runs by itself; "
+                f"stop it and wait {DAEMON_SILENCE_SECONDS:.0f} seconds, or let it work"
+            )

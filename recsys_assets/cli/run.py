@@ -1,0 +1,68 @@
+"""What `recsys run` prints."""
+
+from datetime import date
+
+import typer
+
+from recsys_assets.cli.driver import Finished, Limits, drive
+from recsys_assets.cli.installation import Installation
+from recsys_assets.cli.progress import RunProgress
+from recsys_assets.platform import ConfigurationError
+
+
+def run_command(first: date | None, last: date | None) -> None:
+    """Drive the installation to its fixed point.
+
+    Raises:
+        ConfigurationError: The days asked for lie outside the configured ones, or in the wrong order.
+        typer.Exit: Something failed.
+    """
+    installation = Installation.from_env()
+    limits = Limits(first, last)
+    _check_limits(limits, installation)
+    progress = RunProgress()
+    with installation.driving():
+        installation.refuse_live_daemon()
+        finished = []
+        for one in drive(installation, limits, progress, lambda: check_services(installation)):
+            finished.append(one)
+            _tell(one, progress)
+    if not finished:
+        progress.console.print("Nothing is due: every landed day is ingested, trained on and published.")
+    if any(one.errors for one in finished):
+        raise typer.Exit(1)
+
+
+def check_services(installation: Installation) -> None:
+    """Ask every service that a run will need, before anything is written.
+
+    Raises:
+        OnlineStoreError: The online store does not answer.
+        RegistryError: The model registry does not answer.
+    """
+    installation.online_store.connect()
+    installation.model_registry.check()
+
+
+def _check_limits(limits: Limits, installation: Installation) -> None:
+    platform = installation.platform
+    if limits.first and limits.last and limits.first > limits.last:
+        raise ConfigurationError(f"--from {limits.first} is after --to {limits.last}; swap them")
+    for option, day in (("--from", limits.first), ("--to", limits.last)):
+        is_outside = day and (day < platform.first_day or (platform.last_day and day > platform.last_day))
+        if is_outside:
+            until = platform.last_day or "today"
+            raise ConfigurationError(
+                f"{option} {day} lies outside the configured days, {platform.first_day} to {until}"
+            )
+
+
+def _tell(finished: Finished, progress: RunProgress) -> None:
+    for refusal in finished.refusals:
+        progress.console.print(f"[yellow]refused:[/] {refusal}", soft_wrap=True)
+    for error in finished.errors:
+        progress.console.print(f"[bold red]failed:[/] {error}", soft_wrap=True)
+    if finished.errors:
+        progress.console.print(
+            f"run {finished.run_id}; `recsys dev` shows it in the Dagster UI", soft_wrap=True
+        )
