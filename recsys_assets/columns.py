@@ -192,9 +192,7 @@ INGESTED_FILES = Table(
         Column("parsed", pl.Int64, "rows that the file holds for the table", "rows"),
         Column("accepted", pl.Int64, "rows accepted", "rows"),
         Column("rejected", pl.Int64, "rows set aside in rejected_rows", "rows"),
-        Column(
-            "folded", pl.Int64, "accepted rows that a later row of the day with the same key replaced", "rows"
-        ),
+        Column("folded", pl.Int64, "accepted rows that a later row of the day with the same key replaced", "rows"),
         Column("landing_fingerprint", pl.String, "names, sizes and times of change of the day's files"),
     ),
     ("ds", "table", "source_file"),
@@ -224,9 +222,7 @@ INTERACTION_DAYS = Table(
     "Which state of the landing each day of interactions was computed from; written last.",
     (
         _day(),
-        Column(
-            "landing_fingerprint", pl.String, "as in sources/ingested_files; empty for a day without files"
-        ),
+        Column("landing_fingerprint", pl.String, "as in sources/ingested_files; empty for a day without files"),
     ),
     ("ds",),
 )
@@ -282,9 +278,7 @@ TRAINING_SET = Table(
         USER,
         ITEM,
         Column("day", pl.Date, "day of the interaction"),
-        Column(
-            "weight", pl.Float64, "strength of the interaction: event counts times event weights", "weight"
-        ),
+        Column("weight", pl.Float64, "strength of the interaction: event counts times event weights", "weight"),
         Column(
             "item_index",
             pl.Int32,
@@ -302,9 +296,7 @@ VERDICTS = Table(
         _slot(),
         Column("family", pl.String, "the model family"),
         Column("version", pl.String, "the registry version"),
-        Column(
-            "stage", pl.String, "candidate: passed on the holdout; release: passed on the release artifact"
-        ),
+        Column("stage", pl.String, "candidate: passed on the holdout; release: passed on the release artifact"),
         Column("check", pl.String, "name of the check"),
         Column("actual", pl.Float64, "what was measured; null when it could not be", is_nullable=True),
         Column("threshold", pl.Float64, "what was asked for"),
@@ -328,9 +320,7 @@ def report_table(family: str, metrics: tuple[str, ...]) -> Table:
         (
             _slot(),
             Column("version", pl.String, "the registry version"),
-            Column(
-                "holdout_users", pl.Int64, "users with history and at least one hit in the holdout", "users"
-            ),
+            Column("holdout_users", pl.Int64, "users with history and at least one hit in the holdout", "users"),
             *(Column(metric, pl.Float64, metric.replace("_", " "), is_nullable=True) for metric in metrics),
         ),
         ("ds", "version"),
@@ -341,9 +331,7 @@ _LIST = (
     Column("item_ids", IDS, "the recommended items, best first"),
     Column("scores", pl.List(pl.Float32), "the score of each item, in the order of item_ids"),
 )
-_IS_FALLBACK = Column(
-    "is_fallback", pl.Boolean, "whether the list is the fallback of a user without known history"
-)
+_IS_FALLBACK = Column("is_fallback", pl.Boolean, "whether the list is the fallback of a user without known history")
 
 
 def recommendations_table(family: str) -> Table:

@@ -40,9 +40,7 @@ class Condition(Declared):
     @property
     def operator(self) -> str:
         """The name of the one operator that is set."""
-        return next(
-            name for name in type(self).model_fields if name != "column" and getattr(self, name) is not None
-        )
+        return next(name for name in type(self).model_fields if name != "column" and getattr(self, name) is not None)
 
     @model_validator(mode="after")
     def _has_one_operator(self) -> Self:
@@ -73,10 +71,8 @@ class ColumnSource(Declared):
     constant: str | None = Field(None, description="the same value for every row")
     strip_suffix: str | None = Field(None, description="removed from the end of the text where it is there")
     case: Literal["upper", "lower"] | None = None
-    absolute: bool = Field(False, description="drop the sign of a number")
-    timestamp_format: str | None = Field(
-        None, description="strftime format; default: ISO 8601, or seconds since 1970"
-    )
+    absolute: bool = Field(default=False, description="drop the sign of a number")
+    timestamp_format: str | None = Field(None, description="strftime format; default: ISO 8601, or seconds since 1970")
     true_values: tuple[str, ...] = ("true", "1", "yes", "y", "t")
 
     @model_validator(mode="after")
@@ -140,16 +136,12 @@ def _event_type(event_type: str) -> str:
 class SourceMapping(Declared):
     """How the files of one canonical table look."""
 
-    path: str = Field(
-        description="relative to the landing, with {date} for the day (YYYY-MM-DD); * matches any text"
-    )
+    path: str = Field(description="relative to the landing, with {date} for the day (YYYY-MM-DD); * matches any text")
     format: FileFormat = "csv"
     separator: str = Field(",", pattern=r'^[^"\r\n]$', description="one character")
     columns: dict[str, Annotated[ColumnSource, BeforeValidator(_short_form)]]
     event_type: EventTypeMapping | None = None
-    where: tuple[Condition, ...] = Field(
-        (), description="rows that fail one of these belong to another table"
-    )
+    where: tuple[Condition, ...] = Field((), description="rows that fail one of these belong to another table")
     reject: tuple[RejectRule, ...] = ()
     duplicates: Literal["reject", "keep"] = "reject"
 
@@ -177,9 +169,7 @@ class SourceMapping(Declared):
         known = set(spec.schema) - mapped_elsewhere
         unknown = sorted(set(self.columns) - known)
         if unknown:
-            raise ValueError(
-                f"columns: {unknown[0]!r} is no column of {table}; one of {', '.join(sorted(known))}"
-            )
+            raise ValueError(f"columns: {unknown[0]!r} is no column of {table}; one of {', '.join(sorted(known))}")
         missing = sorted(set(spec.required) - mapped_elsewhere - defaulted - set(self.columns))
         if missing:
             raise ValueError(f"columns: {table} needs {missing[0]!r}; map it to a column of the file")

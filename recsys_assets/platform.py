@@ -36,7 +36,7 @@ class BotRule(Declared):
 class Rules(Declared):
     """The business rules; each switch is documented at its function in `features.rules`."""
 
-    owned_is_excluded: bool = Field(True, description="whether owning an item excludes it; a grocer says no")
+    owned_is_excluded: bool = Field(default=True, description="whether owning an item excludes it; a grocer says no")
     refunds_take_back: bool = True
     drop_test_accounts: bool = True
     bots: BotRule | None = BotRule()
@@ -78,9 +78,7 @@ class Gate(Declared):
     min_ndcg_at_10: Share = Field(0.0, description="ndcg_above_floor")
     min_gain_over_popularity: float = Field(0.0, description="beats_popularity: relative gain in NDCG at 10")
     min_holdout_users: Annotated[int, Field(ge=1)] = Field(50, description="enough_holdout_users")
-    min_release_overlap: Share = Field(
-        0.1, description="share of a list's first 50 that candidate and release share"
-    )
+    min_release_overlap: Share = Field(0.1, description="share of a list's first 50 that candidate and release share")
 
 
 class FamilySettings(Declared):
@@ -105,12 +103,8 @@ class Recommendations(Declared):
     """What is computed for each user."""
 
     list_length: Annotated[int, Field(ge=1, le=1000)] = 200
-    sequence_length: Annotated[int, Field(ge=1)] = Field(
-        100, description="purchases kept in purchase_sequence"
-    )
-    block_users: Annotated[int, Field(ge=1)] = Field(
-        2_048, description="users ranked at once; bounds the memory"
-    )
+    sequence_length: Annotated[int, Field(ge=1)] = Field(100, description="purchases kept in purchase_sequence")
+    block_users: Annotated[int, Field(ge=1)] = Field(2_048, description="users ranked at once; bounds the memory")
 
 
 class Platform(Declared):
@@ -142,9 +136,7 @@ class Platform(Declared):
     @classmethod
     def _exists(cls, name: str) -> str:
         if name not in available_timezones():
-            raise ValueError(
-                f"no such time zone; write it like Europe/London{_near(name, available_timezones())}"
-            )
+            raise ValueError(f"no such time zone; write it like Europe/London{_near(name, available_timezones())}")
         return name
 
     @field_validator("sources")
@@ -165,9 +157,7 @@ class Platform(Declared):
     @classmethod
     def _has_the_fallback(cls, families: dict[str, FamilySettings]) -> dict[str, FamilySettings]:
         if FALLBACK_FAMILY not in families:
-            raise ValueError(
-                f"{FALLBACK_FAMILY} must be among the families: it is the fallback and the baseline"
-            )
+            raise ValueError(f"{FALLBACK_FAMILY} must be among the families: it is the fallback and the baseline")
         reserved = {"final", "verdicts"} & set(families)
         if reserved:
             raise ValueError(f"{reserved.pop()!r} is the platform's own name; call the family something else")
@@ -195,9 +185,7 @@ def load_platform(path: Path) -> Platform:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"{path}: cannot be read ({error}); set RECSYS_CONFIG to a recsys.yaml"
-        ) from error
+        raise ConfigurationError(f"{path}: cannot be read ({error}); set RECSYS_CONFIG to a recsys.yaml") from error
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -3,8 +3,9 @@
 What the assets compute stays out.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 import dagster as dg
 import polars as pl
@@ -15,7 +16,17 @@ from resources.lake import Days, DeltaLake
 OWNER = "team:recommendations"
 
 
-def described(table: Table) -> dict[str, Any]:
+class AssetDescription(TypedDict):
+    """The arguments of `dg.asset` that a table answers by itself."""
+
+    key: dg.AssetKey
+    group_name: str
+    description: str
+    metadata: Mapping[str, Any]
+    owners: Sequence[str]
+
+
+def described(table: Table) -> AssetDescription:
     """Definition arguments of the asset that keeps `table`: key, group, description, column schema.
 
     Args:
@@ -42,9 +53,7 @@ def described(table: Table) -> dict[str, Any]:
     }
 
 
-def written(
-    lake: DeltaLake, table: Table, rows: pl.DataFrame, version: int, **more: Any
-) -> dg.MaterializeResult:
+def written(lake: DeltaLake, table: Table, rows: pl.DataFrame, version: int, **more: Any) -> dg.MaterializeResult:
     """What an asset returns after writing `rows` as Delta `version` of `table`."""
     metadata = {
         "dagster/partition_row_count": rows.height,

@@ -4,6 +4,7 @@ The first command that needs it starts it, detached; later commands find it by i
 lie in one folder, which the server itself locks for as long as it lives.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -65,10 +66,8 @@ def stop(folder: Path) -> bool:
     socket = socket_of(folder)
     if not _answers(socket):
         return False
-    try:
+    with contextlib.suppress(redis.ConnectionError):  # it hangs up by going
         _client(socket).shutdown(save=True)
-    except redis.ConnectionError:  # it hangs up by going
-        pass
     deadline = time.monotonic() + START_SECONDS
     while _answers(socket) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)

@@ -38,7 +38,8 @@ class Engine(dg.ConfigurableResource):
 
     def collect(self, frame: nw.LazyFrame[Any]) -> pl.DataFrame:
         """Run the plan and bring the rows here."""
-        return frame.collect(backend="polars").to_native()
+        rows: pl.DataFrame = frame.collect(backend="polars").to_native()
+        return rows
 
 
 class PolarsEngine(Engine):
@@ -52,9 +53,8 @@ class PolarsEngine(Engine):
 class SparkEngine(Engine):
     """Spark; the session is dagster-pyspark's."""
 
-    spark: dg.ResourceDependency[
-        Any
-    ]  # a PySparkResource; dagster-pyspark is imported only where Spark is used
+    # A PySparkResource; dagster-pyspark is imported only where Spark is used.
+    spark: dg.ResourceDependency[Any]
 
     def scan(self, lake: DeltaLake, table: StoredTable, days: Days | None = None) -> nw.LazyFrame[Any]:
         """See `Engine.scan`. The Parquet files are read as they are: no Delta jar has to match a Spark version."""
@@ -63,7 +63,10 @@ class SparkEngine(Engine):
         stored = lake.table(table.name)
         limits = [] if days is None else [("ds", ">=", str(days[0])), ("ds", "<=", str(days[1]))]
         files = [] if stored is None else stored.file_uris(limits or None)
-        if not files:
-            return nw.from_native(session.createDataFrame([], schema))
-        reader = session.read.schema(schema).option("basePath", lake.uri(table.name))
-        return nw.from_native(reader.parquet(*files).select(table.schema.names()))
+        frame: nw.LazyFrame[Any]
+        if files:
+            reader = session.read.schema(schema).option("basePath", lake.uri(table.name))
+            frame = nw.from_native(reader.parquet(*files).select(table.schema.names()))
+        else:
+            frame = nw.from_native(session.createDataFrame([], schema))
+        return frame

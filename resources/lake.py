@@ -130,7 +130,7 @@ class DeltaLake(dg.ConfigurableResource):
         )
 
     def _options(self) -> dict[str, str]:
-        """deltalake does not read boto's files, but it does read the usual variables."""
+        """What deltalake must be told about S3; credentials it finds in the usual variables (not in boto's files)."""
         if not self.root.startswith("s3://"):
             return {}
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""

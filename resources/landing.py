@@ -98,16 +98,13 @@ class S3Landing(Landing):
 
     def files(self) -> list[LandedFile]:
         """See `Landing.files`."""
-        pages = (
-            self._client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
-        )
+        pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
         try:
             found = [item for page in pages for item in page.get("Contents", ())]
         except Exception as error:
             raise LandingError(f"s3://{self.bucket}/{self.prefix}: cannot be listed ({error})") from error
         files = (
-            LandedFile(item["Key"].removeprefix(self.prefix), item["Size"], item["ETag"].strip('"'))
-            for item in found
+            LandedFile(item["Key"].removeprefix(self.prefix), item["Size"], item["ETag"].strip('"')) for item in found
         )
         visible = (file for file in files if not any(part.startswith(".") for part in file.path.split("/")))
         return sorted(visible, key=lambda file: file.path)

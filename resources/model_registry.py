@@ -248,9 +248,8 @@ def _registered_name(family: str) -> str:
 
 def _version(family: str, found: "MlflowVersion") -> ModelVersion:
     tags = dict(found.tags)
-    status = next(
-        (status for status in STATUSES if status == tags.get("approval_status")), "PendingManualApproval"
-    )
+    status: Status = "PendingManualApproval"
+    status = next((one for one in STATUSES if one == tags.get("approval_status")), status)
     return ModelVersion(
         family=family,
         version=int(found.version),

@@ -54,9 +54,7 @@ def build_landing(settings: Settings) -> Landing:
 
     bucket, _, prefix = settings.landing.removeprefix("s3://").partition("/")
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
-    return S3Landing(
-        bucket=bucket, prefix=f"{prefix}/" if prefix else "", s3=S3Resource(endpoint_url=endpoint)
-    )
+    return S3Landing(bucket=bucket, prefix=f"{prefix}/" if prefix else "", s3=S3Resource(endpoint_url=endpoint))
 
 
 def build_engine(settings: Settings) -> Engine:
@@ -75,6 +73,4 @@ def build_model_registry(settings: Settings) -> ModelRegistry:
     if settings.has_tracking_uri:
         return ModelRegistry(tracking_uri=dg.EnvVar("MLFLOW_TRACKING_URI"))
     folder = settings.home / "mlflow"
-    return ModelRegistry(
-        tracking_uri=f"sqlite:///{folder}/mlflow.db", artifact_root=str(folder / "artifacts")
-    )
+    return ModelRegistry(tracking_uri=f"sqlite:///{folder}/mlflow.db", artifact_root=str(folder / "artifacts"))

@@ -64,11 +64,7 @@ class Days:
 
     def is_settled(self, day: date) -> bool:
         """Whether the day is ingested as it has landed."""
-        return (
-            day in self.ingested
-            and self.ingested[day] == self.landed.get(day, "")
-            and day not in self.running
-        )
+        return day in self.ingested and self.ingested[day] == self.landed.get(day, "") and day not in self.running
 
     def expected(self) -> list[date]:
         """Every day that has ended and is closed or has landed, oldest first; none before anything has landed."""

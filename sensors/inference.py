@@ -19,7 +19,7 @@ def build_inference_sensor(platform: Platform) -> dg.SensorDefinition:
         job_name="recommend",
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=30,
-        description="Starts `recommend` when the newest day's features or the approved versions are newer than the lists.",
+        description="Starts `recommend` when features or approved versions are newer than the published lists.",
     )
     def inference_sensor(
         context: dg.SensorEvaluationContext, lake: DeltaLake, landing: Landing

@@ -71,9 +71,7 @@ def read_outcomes(platform: Platform, lake: DeltaLake, instance: dg.DagsterInsta
     outcomes: dict[date, Outcome] = {}
     for (slot,), rows in verdicts.group_by("ds"):
         if isinstance(slot, date):
-            found = [
-                _outcome(platform, family, slot, rows, approvals[family]) for family in platform.families
-            ]
+            found = [_outcome(platform, family, slot, rows, approvals[family]) for family in platform.families]
             outcomes[slot] = "unfinished" if "unfinished" in found else found[0]
     return outcomes
 
@@ -123,9 +121,7 @@ def published_key(instance: dg.DagsterInstance, day: date) -> str | None:
     return None if run is None else run.tags.get(INFERENCE_TAG)
 
 
-def _outcome(
-    platform: Platform, family: str, slot: date, rows: pl.DataFrame, approval: Approval | None
-) -> Outcome:
+def _outcome(platform: Platform, family: str, slot: date, rows: pl.DataFrame, approval: Approval | None) -> Outcome:
     """What became of the newest version that a family trained for a slot."""
     mine = rows.filter(pl.col("family") == family).with_columns(pl.col("version").cast(pl.Int64))
     newest = mine.filter(pl.col("version") == pl.col("version").max())

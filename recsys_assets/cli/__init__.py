@@ -1,4 +1,4 @@
-"""The `recsys` command. Each module is one thing that a person asks for; the work itself is done in the layers below."""
+"""The `recsys` command. Each module is one thing that a person asks for; the layers below do the work."""
 
 from recsys_assets.cli.app import main
 

@@ -1,7 +1,7 @@
 """`recsys run`: the sensors' own decisions, driven to a fixed point in one process on the persistent instance."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import dagster as dg
@@ -88,32 +88,26 @@ def _decide(installation: Installation, limits: Limits) -> Iterator[Start]:
     yield from training(days, windows, read_outcomes(platform, lake, instance), frozenset())
     day = days.newest_settled()
     published = None if day is None else published_key(instance, day)
-    yield from inference(
-        day, features_version(lake), read_approvals(platform, instance), published, NOTHING_RUNS
-    )
+    yield from inference(day, features_version(lake), read_approvals(platform, instance), published, NOTHING_RUNS)
 
 
 def _limited(days: Days, limits: Limits) -> Days:
     """The same days, as if the world began and ended at the limits. The lock holder has no runs beside itself."""
     first, last = limits.first or days.first, limits.last or days.last
-    inside = {
-        name: {day: value for day, value in known.items() if first <= day and (last is None or day <= last)}
-        for name, known in (("landed", days.landed), ("ingested", days.ingested))
-    }
-    return replace(days, first=first, last=last, running=frozenset(), **inside)
+
+    def inside(known: Mapping[date, str]) -> dict[date, str]:
+        return {day: value for day, value in known.items() if first <= day and (last is None or day <= last)}
+
+    return Days(first, last, days.today, inside(days.landed), inside(days.ingested))
 
 
 def _abandon_unfinished(instance: dg.DagsterInstance) -> None:
     """Mark the runs of a killed command as failed, so that nobody waits for them."""
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        instance.report_run_failed(
-            run, "the process that ran it is gone; what it had not finished is done again"
-        )
+        instance.report_run_failed(run, "the process that ran it is gone; what it had not finished is done again")
 
 
-def _execute(
-    job: dg.JobDefinition, start: Start, instance: dg.DagsterInstance, progress: RunProgress
-) -> Finished:
+def _execute(job: dg.JobDefinition, start: Start, instance: dg.DagsterInstance, progress: RunProgress) -> Finished:
     with progress.run(start, len(job.nodes)):
         result = job.execute_in_process(
             instance=instance,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import dagster as dg
 from filelock import FileLock, Timeout
@@ -30,7 +30,6 @@ concurrency:
   runs:
     max_concurrent_runs: 2
 """
-ResourceT = TypeVar("ResourceT")
 
 
 class BusyError(Exception):
@@ -81,34 +80,36 @@ class Installation:
     @cached_property
     def lake(self) -> DeltaLake:
         """The lake."""
-        return self._ready("lake", DeltaLake)
+        lake: DeltaLake = self._ready("lake")
+        return lake
 
     @cached_property
     def landing(self) -> Landing:
         """The landing."""
-        return self._ready("landing", Landing)
+        landing: Landing = self._ready("landing")
+        return landing
 
     @cached_property
     def engine(self) -> Engine:
         """The engine."""
-        return self._ready("engine", Engine)
+        engine: Engine = self._ready("engine")
+        return engine
 
     @cached_property
     def model_registry(self) -> ModelRegistry:
         """The model registry."""
-        return self._ready("model_registry", ModelRegistry)
+        registry: ModelRegistry = self._ready("model_registry")
+        return registry
 
     @cached_property
     def online_store(self) -> OnlineStore:
         """The connection to the online store."""
-        return self._ready("online_store", OnlineStore)
+        store: OnlineStore = self._ready("online_store")
+        return store
 
-    def _ready(self, name: str, kind: type[ResourceT]) -> ResourceT:
+    def _ready(self, name: str) -> Any:
         """A resource with its environment variables read, as an asset would get it."""
-        resource = self.resources[name].process_config_and_initialize()
-        if not isinstance(resource, kind):
-            raise TypeError(f"resource {name} is a {type(resource).__name__}")
-        return resource
+        return self.resources[name].process_config_and_initialize()
 
     @contextmanager
     def driving(self) -> Iterator[None]:
@@ -122,9 +123,7 @@ class Installation:
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
-            raise BusyError(
-                f"another recsys command is driving {self.settings.home}; wait until it ends"
-            ) from error
+            raise BusyError(f"another recsys command is driving {self.settings.home}; wait until it ends") from error
         try:
             yield
         finally:

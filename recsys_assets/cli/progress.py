@@ -61,14 +61,13 @@ class RunProgress:
         """A Dagster logger that moves the bar, instead of flooding the terminal."""
         handler = _StepHandler(self)
 
-        @dg.logger(description="Moves the progress bar of `recsys run`.")
         def progress_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
             del init_context
-            logger = logging.Logger("recsys.progress", logging.DEBUG)
+            logger = logging.Logger("recsys.progress", logging.DEBUG)  # noqa: LOG001 - of one run, known to nobody else
             logger.addHandler(handler)
             return logger
 
-        return progress_logger
+        return dg.LoggerDefinition(progress_logger, description="Moves the progress bar of `recsys run`.")
 
     def on_step(self, event: dg.DagsterEvent) -> None:
         """Move the bar: a step has begun, or ended."""

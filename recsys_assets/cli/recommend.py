@@ -23,9 +23,7 @@ def recommend_command(user_id: str, limit: int, *, with_reasons: bool) -> None:
         raise typer.Exit(1)
 
 
-def show_list(
-    installation: Installation, console: Console, user_id: str, limit: int, *, with_reasons: bool
-) -> bool:
+def show_list(installation: Installation, console: Console, user_id: str, limit: int, *, with_reasons: bool) -> bool:
     """Print the first `limit` items of a user's list; False when nothing was ever published."""
     found = read_list(installation.online_store.connect(), user_id)
     if found is None:
@@ -51,9 +49,7 @@ def some_user(installation: Installation) -> str | None:
     """A user with a published personal list and a rich history, to show as an example."""
     from recsys_assets.columns import FINAL_RECOMMENDATIONS, PURCHASE_SEQUENCE
 
-    personal = (
-        installation.lake.scan(FINAL_RECOMMENDATIONS).filter(~pl.col("is_fallback")).select("ds", "user_id")
-    )
+    personal = installation.lake.scan(FINAL_RECOMMENDATIONS).filter(~pl.col("is_fallback")).select("ds", "user_id")
     histories = installation.lake.scan(PURCHASE_SEQUENCE).with_columns(bought=pl.col("item_ids").list.len())
     found = personal.join(histories, on=["ds", "user_id"]).sort(
         "ds", "bought", "user_id", descending=[True, True, False]

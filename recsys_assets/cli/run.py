@@ -63,6 +63,4 @@ def _tell(finished: Finished, progress: RunProgress) -> None:
     for error in finished.errors:
         progress.console.print(f"[bold red]failed:[/] {error}", soft_wrap=True)
     if finished.errors:
-        progress.console.print(
-            f"run {finished.run_id}; `recsys dev` shows it in the Dagster UI", soft_wrap=True
-        )
+        progress.console.print(f"run {finished.run_id}; `recsys dev` shows it in the Dagster UI", soft_wrap=True)

@@ -56,9 +56,7 @@ def _interactions(platform: Platform) -> dg.AssetsDefinition:
         deps=[dg.AssetKey(EVENTS.key)],
         kinds={"deltalake", "polars"},
     )
-    def interactions(
-        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine
-    ) -> dg.MaterializeResult:
+    def interactions(context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine) -> dg.MaterializeResult:
         days = day_range(context)
         seen = _landing_seen(lake, days)
         rows = FeatureStore(platform, lake, engine).interactions_of(*days)
@@ -72,15 +70,11 @@ def _interactions(platform: Platform) -> dg.AssetsDefinition:
 def _landing_seen(lake: DeltaLake, days: Days) -> pl.DataFrame:
     """Rows of `features/interaction_days`: the state of the landing that the events of each day came from."""
     calendar = pl.DataFrame({"ds": days_between(days)}, schema={"ds": pl.Date})
-    files = (
-        lake.scan(INGESTED_FILES, days).group_by("ds").agg(pl.col("landing_fingerprint").first()).collect()
-    )
+    files = lake.scan(INGESTED_FILES, days).group_by("ds").agg(pl.col("landing_fingerprint").first()).collect()
     return calendar.join(files, on="ds", how="left").with_columns(pl.col("landing_fingerprint").fill_null(""))
 
 
-def _snapshot(
-    platform: Platform, table: Table, view: SnapshotView, inputs: tuple[Table, ...]
-) -> dg.AssetsDefinition:
+def _snapshot(platform: Platform, table: Table, view: SnapshotView, inputs: tuple[Table, ...]) -> dg.AssetsDefinition:
     """An asset that keeps a view as of the end of each day."""
 
     @dg.asset(
@@ -108,15 +102,11 @@ def _training_set(platform: Platform) -> dg.AssetsDefinition:
         deps=[dg.AssetDep(dg.AssetKey(one.key), partition_mapping=slot_to_days(platform)) for one in inputs],
         kinds={"deltalake", "polars"},
     )
-    def training_set(
-        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine
-    ) -> dg.MaterializeResult:
+    def training_set(context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine) -> dg.MaterializeResult:
         slot = slot_of(context)
         rows = training_rows(FeatureStore(platform, lake, engine), slot_window(platform, slot))
         splits = dict(rows.group_by("split").len().sort("split").iter_rows())
         version = lake.replace(TRAINING_SET, rows, (slot, slot))
-        return written(
-            lake, TRAINING_SET, rows, version, **{f"{split}_rows": n for split, n in splits.items()}
-        )
+        return written(lake, TRAINING_SET, rows, version, **{f"{split}_rows": n for split, n in splits.items()})
 
     return training_set

@@ -130,7 +130,5 @@ def on_sale(items: Frame, day: date, rules: Rules) -> Frame:
         kept = kept.filter(nw.col("released_on").is_null() | (nw.col("released_on") <= morning))
     if rules.withdrawn_is_hidden:
         kept = kept.filter(nw.col("withdrawn_on").is_null() | (nw.col("withdrawn_on") > morning))
-    needs_verification = nw.col("is_adult").fill_null(value=False) & nw.lit(
-        value=rules.adult_needs_verification
-    )
+    needs_verification = nw.col("is_adult").fill_null(value=False) & nw.lit(value=rules.adult_needs_verification)
     return kept.select("item_id", "creator", "category", needs_verification.alias("is_adult"))

@@ -59,9 +59,7 @@ class FeatureStore:
         """
         weighted = rules.weighted(self._genuine(as_of), self.platform.event_weights)
         first = as_of - timedelta(days=window_days - 1)
-        rows = weighted.filter(nw.col("ds") >= nw.lit(first)).select(
-            *rules.PAIR, nw.col("ds").alias("day"), "weight"
-        )
+        rows = weighted.filter(nw.col("ds") >= nw.lit(first)).select(*rules.PAIR, nw.col("ds").alias("day"), "weight")
         return self.engine.collect(rows).sort(*rules.PAIR, "day")
 
     def exclusions(self, as_of: date) -> pl.DataFrame:
@@ -113,11 +111,7 @@ class FeatureStore:
         Returns:
             user_id, item_id, day (of the first such event); one row per user and item, sorted.
         """
-        column = (
-            "kept_purchases"
-            if self.platform.hit_event == "purchase"
-            else rules.COUNTS[self.platform.hit_event]
-        )
+        column = "kept_purchases" if self.platform.hit_event == "purchase" else rules.COUNTS[self.platform.hit_event]
         inside = self._genuine(last, first=first).filter(nw.col(column) > 0)
         pairs = self.engine.collect(inside.group_by(*rules.PAIR).agg(nw.col("ds").min().alias("day")))
         day_before = first - timedelta(days=1)
@@ -169,9 +163,7 @@ def without_excluded(pairs: pl.DataFrame, exclusions: pl.DataFrame, items: pl.Da
     def listed(column: str, lists: str) -> pl.Expr:
         return pl.col(lists).list.contains(pl.col(column), nulls_equal=False).fill_null(value=False)
 
-    is_forbidden_adult = pl.col("is_adult").fill_null(value=False) & ~pl.col("may_see_adult").fill_null(
-        value=False
-    )
+    is_forbidden_adult = pl.col("is_adult").fill_null(value=False) & ~pl.col("may_see_adult").fill_null(value=False)
     is_excluded = (
         listed("item_id", "item_ids")
         | listed("creator", "blocked_creators")
@@ -196,13 +188,9 @@ def _assemble_exclusions(
     blocked_items = blocked.filter(pl.col("target") == "item").select(
         "user_id", item_id="target_id", reason=pl.lit("blocked")
     )
-    items = pl.concat([owned.with_columns(reason=pl.lit("owned")), blocked_items]).sort(
-        "user_id", "item_id", "reason"
-    )
+    items = pl.concat([owned.with_columns(reason=pl.lit("owned")), blocked_items]).sort("user_id", "item_id", "reason")
     first_reason = items.unique(["user_id", "item_id"], keep="last", maintain_order=True)
-    item_lists = first_reason.group_by("user_id", maintain_order=True).agg(
-        item_ids="item_id", reasons="reason"
-    )
+    item_lists = first_reason.group_by("user_id", maintain_order=True).agg(item_ids="item_id", reasons="reason")
     nothing = pl.lit([], pl.List(pl.String))
     return (
         users.join(item_lists, on="user_id", how="left")

@@ -61,16 +61,12 @@ def _family_lists(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefi
         rows = pl.concat([_lists_of(store, family, model_registry, day) for day in days_between(days)])
         versions = rows["version"].unique().sort().to_list()
         delta = lake.replace(table, rows, days)
-        return written(
-            lake, table, rows, delta, versions=versions, fallback_lists=int(rows["is_fallback"].sum())
-        )
+        return written(lake, table, rows, delta, versions=versions, fallback_lists=int(rows["is_fallback"].sum()))
 
     return lists
 
 
-def _lists_of(
-    store: FeatureStore, family: ConfiguredFamily, registry: ModelRegistry, day: date
-) -> pl.DataFrame:
+def _lists_of(store: FeatureStore, family: ConfiguredFamily, registry: ModelRegistry, day: date) -> pl.DataFrame:
     """Rows of `recommendations/<family>` for one day; none where no version serves the day."""
     table = recommendations_table(family.name)
     version = version_for_day(registry, family.name, day)
@@ -119,17 +115,11 @@ def _final_lists(platform: Platform, lake: DeltaLake, day: date) -> pl.DataFrame
     """Rows of `recommendations/final` for one day."""
     lists = {name: _rows(lake, recommendations_table(name), day) for name in platform.families}
     if lists[FALLBACK_FAMILY].is_empty():
-        raise dg.Failure(
-            f"no version of {FALLBACK_FAMILY} serves {day}; approve one first: it fills every list up"
-        )
+        raise dg.Failure(f"no version of {FALLBACK_FAMILY} serves {day}; approve one first: it fills every list up")
     weighted = {name: FamilyLists(rows, platform.families[name].weight) for name, rows in lists.items()}
-    composed = compose(
-        blend(weighted), lists[FALLBACK_FAMILY], FALLBACK_FAMILY, platform.recommendations.list_length
-    )
+    composed = compose(blend(weighted), lists[FALLBACK_FAMILY], FALLBACK_FAMILY, platform.recommendations.list_length)
     versions = [
-        {"family": name, "version": rows["version"].item(0)}
-        for name, rows in lists.items()
-        if not rows.is_empty()
+        {"family": name, "version": rows["version"].item(0)} for name, rows in lists.items() if not rows.is_empty()
     ]
     schema = FINAL_RECOMMENDATIONS.schema
     return composed.with_columns(

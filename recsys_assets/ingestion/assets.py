@@ -38,20 +38,15 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
-    def sources(
-        context: dg.AssetExecutionContext, lake: DeltaLake, landing: Landing
-    ) -> Iterator[dg.MaterializeResult]:
+    def sources(context: dg.AssetExecutionContext, lake: DeltaLake, landing: Landing) -> Iterator[dg.MaterializeResult]:
         days = day_range(context)
         chosen = [table for table in tables if dg.AssetKey(table.key) in context.selected_asset_keys]
         names = [table.key[-1] for table in chosen if table is not REJECTED_ROWS] or list(platform.sources)
         landed = landed_days(landing.files(), platform)
         results = {
-            name: _read(landing, SOURCE_TABLES[name], platform, _within(landed.values(), days))
-            for name in names
+            name: _read(landing, SOURCE_TABLES[name], platform, _within(landed.values(), days)) for name in names
         }
-        versions = {
-            name: lake.replace(SOURCE_TABLES[name], rows.accepted, days) for name, rows in results.items()
-        }
+        versions = {name: lake.replace(SOURCE_TABLES[name], rows.accepted, days) for name, rows in results.items()}
         rejected = _set_aside(lake, results, days)
         _record(lake, results, landed, days)
         for table in chosen:
@@ -60,9 +55,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
                 yield written(lake, table, rows, rejected, reasons=_by_reason(rows))
             else:
                 result = results[table.key[-1]]
-                sums = (
-                    result.counts.select("parsed", "accepted", "rejected", "folded").sum().row(0, named=True)
-                )
+                sums = result.counts.select("parsed", "accepted", "rejected", "folded").sum().row(0, named=True)
                 yield written(lake, table, result.accepted, versions[table.key[-1]], **sums)
 
     return [sources]
@@ -91,9 +84,7 @@ def _judge(
     landing: Landing, table: Table, mapping: SourceMapping, platform: Platform, landed: list[LandedDay]
 ) -> CanonicalRows:
     files = [
-        LandedFile(one.day, path, landing.read(path))
-        for one in landed
-        for path in one.paths.get(table.key[-1], ())
+        LandedFile(one.day, path, landing.read(path)) for one in landed for path in one.paths.get(table.key[-1], ())
     ]
     listed = pl.DataFrame(
         {"ds": [file.ds for file in files], "source_file": [file.path for file in files]},
@@ -131,9 +122,7 @@ def _set_aside(lake: DeltaLake, results: dict[str, CanonicalRows], days: Days) -
     return lake.version(REJECTED_ROWS.name)
 
 
-def _record(
-    lake: DeltaLake, results: dict[str, CanonicalRows], landed: dict[date, LandedDay], days: Days
-) -> None:
+def _record(lake: DeltaLake, results: dict[str, CanonicalRows], landed: dict[date, LandedDay], days: Days) -> None:
     """Write the counts of each file last: a day counts as ingested by the state of the landing recorded here."""
     fingerprints = pl.DataFrame(
         {"ds": list(landed), "landing_fingerprint": [one.fingerprint for one in landed.values()]},

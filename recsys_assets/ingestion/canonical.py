@@ -84,12 +84,8 @@ def _rows_of_table(rows: pl.DataFrame, mapping: SourceMapping) -> pl.DataFrame:
     A row that cannot be read may belong to any table, so it counts for each.
     """
     names = [name for name in rows.columns if name.startswith(FIELD)]
-    blank_is_missing = [
-        pl.when(pl.col(name).str.contains(r"\S")).then(pl.col(name)).alias(name) for name in names
-    ]
-    return rows.with_columns(blank_is_missing).filter(
-        pl.col("defect").is_not_null() | all_hold(mapping.where)
-    )
+    blank_is_missing = [pl.when(pl.col(name).str.contains(r"\S")).then(pl.col(name)).alias(name) for name in names]
+    return rows.with_columns(blank_is_missing).filter(pl.col("defect").is_not_null() | all_hold(mapping.where))
 
 
 def _judged(rows: pl.DataFrame, table: Table, mapping: SourceMapping, platform: Platform) -> pl.DataFrame:
@@ -192,17 +188,11 @@ def _newest_of_each_key(accepted: pl.DataFrame, table: Table) -> pl.DataFrame:
     return in_order.unique(subset=table.primary_key, keep="last", maintain_order=True)
 
 
-def _counts(
-    judged: pl.DataFrame, written: pl.DataFrame, table: Table, files: pl.DataFrame | None
-) -> pl.DataFrame:
+def _counts(judged: pl.DataFrame, written: pl.DataFrame, table: Table, files: pl.DataFrame | None) -> pl.DataFrame:
     is_accepted = pl.col("reason").is_null()
-    found = judged.group_by(_FILE).agg(
-        parsed=pl.len(), accepted=is_accepted.sum(), rejected=(~is_accepted).sum()
-    )
+    found = judged.group_by(_FILE).agg(parsed=pl.len(), accepted=is_accepted.sum(), rejected=(~is_accepted).sum())
     kept = written.group_by(_FILE).agg(written=pl.len())
-    counted = (
-        judged.select(_FILE) if files is None else pl.concat([files.select(_FILE), judged.select(_FILE)])
-    )
+    counted = judged.select(_FILE) if files is None else pl.concat([files.select(_FILE), judged.select(_FILE)])
     return (
         counted.unique()
         .join(found, on=_FILE, how="left")

@@ -81,9 +81,7 @@ def open_csv(data: bytes, file_name: str, mapping: SourceMapping) -> CsvText:
         lines.pop()
     first = _record_at(lines, 0, mapping.separator) if lines else _Record((), 0)
     if first.defect is not None:
-        raise UnreadableFileError(
-            f"{file_name}: the header line is no CSV ({first.defect}); correct the file"
-        )
+        raise UnreadableFileError(f"{file_name}: the header line is no CSV ({first.defect}); correct the file")
     header = tuple(_as_utf8(name).strip() for name in first.fields)
     check_header(file_name, header, mapping)
     return CsvText(
@@ -136,9 +134,7 @@ def read_carefully(text: CsvText) -> pl.DataFrame:
         fields.append([known[place] if place < len(known) else None for place in text.places.values()])
         start += record.line_count
     columns = zip(*fields, strict=True) if fields else ([] for _ in text.places)
-    return raw_rows(
-        text.name, line=line, raw=raw, defect=defect, fields=dict(zip(text.places, columns, strict=True))
-    )
+    return raw_rows(text.name, line=line, raw=raw, defect=defect, fields=dict(zip(text.places, columns, strict=True)))
 
 
 def _is_plain(raw: pl.Series, separator: str) -> bool:

@@ -169,9 +169,7 @@ def _column(name: str, repairs: Mapping[str, str | bool]) -> str:
 
 
 def _flow(content: Mapping[str, str | bool]) -> str:
-    pairs = (
-        f"{_word(key)}: {str(v).lower() if isinstance(v, bool) else _word(v)}" for key, v in content.items()
-    )
+    pairs = (f"{_word(key)}: {str(v).lower() if isinstance(v, bool) else _word(v)}" for key, v in content.items())
     return "{" + ", ".join(pairs) + "}"
 
 

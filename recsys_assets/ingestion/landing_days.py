@@ -43,9 +43,7 @@ def landed_days(files: Iterable[LandedFile], platform: Platform) -> dict[date, L
     return {day: _landed_day(day, paths, known) for day, paths in sorted(days.items())}
 
 
-def _landed_day(
-    day: date, paths: Mapping[str, tuple[str, ...]], known: Mapping[str, LandedFile]
-) -> LandedDay:
+def _landed_day(day: date, paths: Mapping[str, tuple[str, ...]], known: Mapping[str, LandedFile]) -> LandedDay:
     files = [known[path] for path in sorted({path for some in paths.values() for path in some})]
     state = "\n".join(f"{file.path} {file.size_bytes} {file.stamp}" for file in files)
     fingerprint = hashlib.sha256(state.encode()).hexdigest()[:16]

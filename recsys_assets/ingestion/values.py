@@ -55,14 +55,8 @@ def as_moment(text: pl.Expr, time_zone: str, timestamp_format: str | None = None
 
     def each_text_once(texts: pl.Series) -> pl.Series:
         distinct = texts.unique().drop_nulls().alias("text")
-        parsed = distinct.to_frame().select(
-            "text", moment=_parsed(pl.col("text"), time_zone, timestamp_format)
-        )
-        return (
-            texts.alias("text")
-            .to_frame()
-            .join(parsed, on="text", how="left", maintain_order="left")["moment"]
-        )
+        parsed = distinct.to_frame().select("text", moment=_parsed(pl.col("text"), time_zone, timestamp_format))
+        return texts.alias("text").to_frame().join(parsed, on="text", how="left", maintain_order="left")["moment"]
 
     return text.map_batches(each_text_once, return_dtype=UTC_MOMENT, is_elementwise=True)
 

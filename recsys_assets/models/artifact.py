@@ -63,14 +63,11 @@ def save(artifact: Artifact, family: Family, folder: Path) -> None:
         folder: Where to; it exists and is empty.
     """
     model = artifact.model
-    np.savez(folder / ARRAYS, **dict(model.arrays()))
+    np.savez(folder / ARRAYS, allow_pickle=False, **model.arrays())
     manifest = {
         "family": family.name,
         "parameters": model.parameters.model_dump(mode="json"),
-        **{
-            key: str(value) if isinstance(value, date) else value
-            for key, value in asdict(artifact.provenance).items()
-        },
+        **{key: str(value) if isinstance(value, date) else value for key, value in asdict(artifact.provenance).items()},
         "arrays_sha256": _sha256(folder / ARRAYS),
         "item_ids": model.item_ids.to_list(),
     }

@@ -24,9 +24,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     return [_candidate(platform, family) for family in configured_families(platform).values()]
 
 
-def fit_on(
-    platform: Platform, family: ConfiguredFamily, lake: DeltaLake, window: SlotWindow, split: str
-) -> Artifact:
+def fit_on(platform: Platform, family: ConfiguredFamily, lake: DeltaLake, window: SlotWindow, split: str) -> Artifact:
     """Fit a family on one split of the slot's training set.
 
     Args:
@@ -37,9 +35,7 @@ def fit_on(
         split: `train` for the candidate, `release` for the release: the same recipe on other days.
     """
     through = window.candidate_through if split == "train" else window.last
-    interactions = Interactions(training_split(lake, window, split), through).within(
-        family.settings.window_days
-    )
+    interactions = Interactions(training_split(lake, window, split), through).within(family.settings.window_days)
     seed = platform.training.seed
     provenance = Provenance(
         slot=window.slot,

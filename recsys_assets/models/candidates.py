@@ -87,7 +87,5 @@ def candidates_for(
         is_eligible=items["is_adult"].is_not_null().to_numpy(),
         is_adult=items["is_adult"].fill_null(value=False).to_numpy(),
         may_see_adult=mine["may_see_adult"].fill_null(value=False).to_numpy(),
-        excluded=csr_array(
-            (np.ones(cells.height, dtype=np.bool_), where), shape=(users.len(), item_ids.len())
-        ),
+        excluded=csr_array((np.ones(cells.height, dtype=np.bool_), where), shape=(users.len(), item_ids.len())),
     )

@@ -44,6 +44,4 @@ def _find(name: str) -> Family:
         family = getattr(importlib.import_module(f"recsys_assets.models.{name}"), "FAMILY", None)
         if isinstance(family, Family):
             return family
-    raise ConfigurationError(
-        f"recsys.yaml: families.{name}: there is no recsys_assets/models/{name}.py with a FAMILY"
-    )
+    raise ConfigurationError(f"recsys.yaml: families.{name}: there is no recsys_assets/models/{name}.py with a FAMILY")

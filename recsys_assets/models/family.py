@@ -8,12 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 from recsys_assets.mapping import Declared
 
@@ -75,7 +75,8 @@ def history_matrix(faded: pl.DataFrame, users: pl.Series, item_ids: pl.Series) -
     cells = faded.join(rows, on="user_id").join(columns, on="item_id").sort("row", "column")
     values = cells["weight"].cast(pl.Float32).to_numpy()
     where = (cells["row"].cast(pl.Int32).to_numpy(), cells["column"].cast(pl.Int32).to_numpy())
-    return csr_array((values, where), shape=(users.len(), item_ids.len()), dtype=np.float32)
+    cells_of = coo_array((values, where), shape=(users.len(), item_ids.len()))
+    return csr_array(cells_of)
 
 
 class Model(ABC):
@@ -89,7 +90,7 @@ class Model(ABC):
 
     item_ids: pl.Series
     parameters: Parameters
-    is_personal: bool
+    is_personal: ClassVar[bool]
 
     @abstractmethod
     def scores(self, histories: csr_array) -> Floats:

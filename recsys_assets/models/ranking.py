@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from recsys_assets.models.candidates import candidates_for
 from recsys_assets.models.family import Interactions, Model, history_matrix
 
-RANKED_SCHEMA = {"user_id": pl.String, "item_ids": pl.List(pl.String), "scores": pl.List(pl.Float32)}
+RANKED_SCHEMA = pl.Schema([("user_id", pl.String()), ("item_ids", pl.List(pl.String)), ("scores", pl.List(pl.Float32))])
 
 
 def rank(

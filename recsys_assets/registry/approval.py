@@ -44,17 +44,11 @@ def choose_version(
         RefusedError: The version asked for, or the slot's candidate, must not be approved.
     """
     if asked is not None:
-        return _checked(
-            next((one for one in versions if one.version == asked), None), objections, f"version {asked}"
-        )
+        return _checked(next((one for one in versions if one.version == asked), None), objections, f"version {asked}")
     if slot_key is not None:
         newest = max((one for one in versions if str(one.slot) == slot_key), key=_age, default=None)
         chosen = _checked(newest, objections, f"the candidate of slot {slot_key}")
-        return (
-            chosen
-            if _is_newer(chosen, approved)
-            else Nothing(f"slot {slot_key} is not newer than what is in use")
-        )
+        return chosen if _is_newer(chosen, approved) else Nothing(f"slot {slot_key} is not newer than what is in use")
     newer = sorted((one for one in versions if _is_newer(one, approved)), key=_age, reverse=True)
     for version in newer:
         if not objections(version):

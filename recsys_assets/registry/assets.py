@@ -76,9 +76,7 @@ def _release(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefinitio
         released = fit_on(platform, family, lake, window, "release")
         holdout = holdout_of(FeatureStore(platform, lake, engine), window)
         overlap = _overlap(family, candidate, released, holdout)
-        verdicts = judge_release(
-            is_finite=is_finite(released.model), overlap=overlap, gate=family.settings.gate
-        )
+        verdicts = judge_release(is_finite=is_finite(released.model), overlap=overlap, gate=family.settings.gate)
         _keep_release(model_registry, family, version, released)
         against = objections(family.name, verdicts, set(RELEASE_CHECKS))
         if against:
@@ -98,18 +96,14 @@ def _require(lake: DeltaLake, version: ModelVersion, checks: set[str]) -> None:
         raise dg.Failure(f"{version.family} version {version.version} is not released: {'; '.join(against)}")
 
 
-def _keep_release(
-    registry: ModelRegistry, family: ConfiguredFamily, version: ModelVersion, released: Artifact
-) -> None:
+def _keep_release(registry: ModelRegistry, family: ConfiguredFamily, version: ModelVersion, released: Artifact) -> None:
     with tempfile.TemporaryDirectory() as folder:
         save(released, family.family, Path(folder))
         registry.add_artifact(version, Path(folder), RELEASE)
     registry.set_tags(version, {TRAINED_THROUGH: str(released.provenance.trained_through)})
 
 
-def _overlap(
-    family: ConfiguredFamily, candidate: Artifact, released: Artifact, holdout: Holdout
-) -> float | None:
+def _overlap(family: ConfiguredFamily, candidate: Artifact, released: Artifact, holdout: Holdout) -> float | None:
     """How alike the lists of candidate and release are, for some of the holdout users."""
     users = holdout.users.head(OVERLAP_USERS)
     first, second = (
@@ -147,7 +141,7 @@ def _approved(family: ConfiguredFamily) -> dg.AssetsDefinition:
         elif before is not None and str(before.version) != _recorded_version(context, key):
             yield _promotion(before, None, "in use; an interrupted run had not recorded it")
         else:
-            context.log.info(f"nothing to approve: {chosen.reason}")
+            context.log.info("nothing to approve: %s", chosen.reason)
 
     return approved
 

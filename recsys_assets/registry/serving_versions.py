@@ -20,9 +20,7 @@ def version_for_day(registry: ModelRegistry, family: str, day: date) -> ModelVer
     approved = registry.approved(family)
     if approved is None or _knows_no_later_day(approved, day):
         return approved
-    former = (
-        one for one in registry.versions(family) if one.status == "Approved" and _knows_no_later_day(one, day)
-    )
+    former = (one for one in registry.versions(family) if one.status == "Approved" and _knows_no_later_day(one, day))
     return max(former, key=lambda one: (one.slot, one.version), default=None)
 
 

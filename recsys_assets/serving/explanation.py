@@ -1,4 +1,4 @@
-"""Why a published list looks as it does: for each item the family that brought it and the owned item that speaks most."""
+"""Why a published list looks as it does: per item the family that brought it, and the owned item that speaks most."""
 
 from dataclasses import dataclass
 
@@ -29,9 +29,7 @@ class Reason:
     because_of: str | None
 
 
-def explain(
-    store: FeatureStore, registry: ModelRegistry, generation: Generation, user_id: str
-) -> list[Reason]:
+def explain(store: FeatureStore, registry: ModelRegistry, generation: Generation, user_id: str) -> list[Reason]:
     """Explain the published list of a user, item by item.
 
     Args:
@@ -49,9 +47,7 @@ def explain(
     if lists.is_empty():
         return []
     items, sources = lists["item_ids"].item(0).to_list(), lists["sources"].item(0).to_list()
-    bought = (
-        store.lake.scan(PURCHASE_SEQUENCE, day).filter(mine).select(pl.col("item_ids").explode()).collect()
-    )
+    bought = store.lake.scan(PURCHASE_SEQUENCE, day).filter(mine).select(pl.col("item_ids").explode()).collect()
     because: dict[str, str] = {}
     for name, family in configured_families(store.platform).items():
         brought = [item for item, source in zip(items, sources, strict=True) if source == name]

@@ -84,7 +84,7 @@ def publish(
         raise PublicationError(
             f"{serving.name} knows the days up to {serving.as_of}; {as_of} is older and stays unpublished"
         )
-    sequence = int(cast("int", client.incr(SEQUENCE)))
+    sequence = int(client.incr(SEQUENCE))
     name = f"{as_of:%Y%m%d}-{sequence}"
     client.zadd(GENERATIONS, {name: sequence})
     count = 0
@@ -93,7 +93,7 @@ def publish(
         _check_count(client, name, batch)
         count += len(batch)
     now = datetime.now(tz=UTC)
-    meta = {
+    meta: Any = {
         "as_of": str(as_of),
         "lists": count,
         "published_at": now.isoformat(),
@@ -131,8 +131,7 @@ def read_list(client: redis.Redis, user_id: str) -> tuple[Generation, list[str],
 
 def _generation(client: redis.Redis, name: str) -> Generation:
     meta = {
-        key.decode(): value
-        for key, value in cast("dict[bytes, bytes]", client.hgetall(f"recs-meta:{name}")).items()
+        key.decode(): value for key, value in cast("dict[bytes, bytes]", client.hgetall(f"recs-meta:{name}")).items()
     }
     return Generation(
         name=name,
@@ -161,7 +160,7 @@ def _write(client: redis.Redis, name: str, users: list[UserList]) -> None:
 
 def _check_count(client: redis.Redis, name: str, users: list[UserList]) -> None:
     keys = [f"recs:{name}:{user.user_id}" for user in users]
-    found = int(cast("int", client.exists(*keys)))
+    found = int(client.exists(*keys))
     if found != len(keys):
         raise PublicationError(
             f"generation {name}: {found} of {len(keys)} lists arrived; what was served before still is"

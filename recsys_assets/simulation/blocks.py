@@ -122,9 +122,7 @@ def next_blocks(
     return BlocksOfDay(blocks.followed_by(new), kept.followed_by(new), in_order)
 
 
-def _new_blocks(
-    people: People, catalogue: Catalogue, parameters: StoreParameters, rng: np.random.Generator
-) -> Blocks:
+def _new_blocks(people: People, catalogue: Catalogue, parameters: StoreParameters, rng: np.random.Generator) -> Blocks:
     """Blocks of readers against things outside their own tastes."""
     readers = np.flatnonzero(people.is_reader)
     mean = parameters.blocks_per_thousand_users * len(people) / 1_000

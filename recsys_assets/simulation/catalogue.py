@@ -118,9 +118,7 @@ class Catalogue:
     def titles(self, books: Ints) -> list[str]:
         """The titles of the given books."""
         works = self.books.work[books]
-        volumes = zip(
-            self.works.title[works], self.works.planned[works], self.books.volume[books], strict=True
-        )
+        volumes = zip(self.works.title[works], self.works.planned[works], self.books.volume[books], strict=True)
         return [title if planned == 1 else volume_title(title, volume) for title, planned, volume in volumes]
 
 
@@ -176,9 +174,7 @@ def _with_releases(
     books, works, count = catalogue.books, catalogue.works, parameters.new_items_per_day
     is_due = (works.written < works.planned) & (books.released[works.latest] <= today - _DAYS_BETWEEN_VOLUMES)
     due = np.flatnonzero(is_due)
-    continued = rng.choice(
-        due, size=min(len(due), int(rng.binomial(count, _NEXT_VOLUME_SHARE))), replace=False
-    )
+    continued = rng.choice(due, size=min(len(due), int(rng.binomial(count, _NEXT_VOLUME_SHARE))), replace=False)
     debuts = count - len(continued)
     is_new_author = rng.random(debuts) < _NEW_AUTHOR_SHARE
     new_shelves = _shelves_of_authors(int(is_new_author.sum()), catalogue.shelves, rng)
@@ -187,9 +183,7 @@ def _with_releases(
     works = works.followed_by(_new_works(author, parameters, rng))
 
     work = np.concatenate((continued, np.arange(len(works) - debuts, len(works))))
-    wait = rng.integers(1, _LONGEST_ANNOUNCEMENT_DAYS + 1, size=count) * (
-        rng.random(count) < _ANNOUNCED_SHARE
-    )
+    wait = rng.integers(1, _LONGEST_ANNOUNCEMENT_DAYS + 1, size=count) * (rng.random(count) < _ANNOUNCED_SHARE)
     volumes = _volumes(work, works.written[work] + 1, today + wait, rng)
     next_volume, written, latest = books.next_volume.copy(), works.written.copy(), works.latest.copy()
     next_volume[works.latest[continued]] = np.arange(len(books), len(books) + len(continued))

@@ -13,9 +13,7 @@ from recsys_assets.simulation.rows import Ints
 SECONDS_PER_DAY = 86_400
 _QUARTER_SECONDS = 900
 # Relative traffic of each hour: quiet at night, a bump at lunch, the peak before bed.
-_TRAFFIC = np.array(
-    [5, 3, 2, 1, 1, 2, 4, 7, 9, 8, 8, 9, 12, 11, 9, 9, 9, 10, 12, 14, 17, 20, 19, 10], dtype=float
-)
+_TRAFFIC = np.array([5, 3, 2, 1, 1, 2, 4, 7, 9, 8, 8, 9, 12, 11, 9, 9, 9, 10, 12, 14, 17, 20, 19, 10], dtype=float)
 
 
 def times_of_day(count: int, rng: np.random.Generator) -> Ints:
@@ -52,6 +50,4 @@ def moved_out_of_gap(seconds: Ints, day: date, zone: ZoneInfo) -> Ints:
 
 def _exists(day: date, second: int, zone: ZoneInfo) -> bool:
     on_the_wall = datetime.combine(day, time(), zone) + timedelta(seconds=second)
-    return on_the_wall.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == on_the_wall.replace(
-        tzinfo=None
-    )
+    return on_the_wall.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == on_the_wall.replace(tzinfo=None)

@@ -101,12 +101,8 @@ def events_of_day(
     carted = visits.take(is_carted & store.is_on_sale[visits.book] & (visits.buys > 0))
     wished = visits.take(is_wished)
     return _events("view", visits.user, visits.book, visits.second).followed_by(
-        _events(
-            "cart", carted.user, carted.book, carted.second + rng.integers(*_UNTIL_CART, size=len(carted))
-        ),
-        _events(
-            "wish", wished.user, wished.book, wished.second + rng.integers(*_UNTIL_CART, size=len(wished))
-        ),
+        _events("cart", carted.user, carted.book, carted.second + rng.integers(*_UNTIL_CART, size=len(carted))),
+        _events("wish", wished.user, wished.book, wished.second + rng.integers(*_UNTIL_CART, size=len(wished))),
         _events("purchase", bought.user, bought.book, bought.second, bought.price),
         _carried_out(due, rng),
     )
@@ -126,9 +122,9 @@ def _carried_out(due: Plans, rng: np.random.Generator) -> Events:
     second = np.maximum(times_of_day(len(due), rng), due.not_before + _UNTIL_REFUND)
     second = np.minimum(second, SECONDS_PER_DAY - 1)
     refunds, ratings = due.kind == REFUND, due.kind == RATING
-    return _events(
-        "refund", due.user[refunds], due.book[refunds], second[refunds], due.paid[refunds]
-    ).followed_by(_events("rating", due.user[ratings], due.book[ratings], second[ratings]))
+    return _events("refund", due.user[refunds], due.book[refunds], second[refunds], due.paid[refunds]).followed_by(
+        _events("rating", due.user[ratings], due.book[ratings], second[ratings])
+    )
 
 
 def _events(action: str, user: Ints, book: Ints, second: Ints, price: Floats | None = None) -> Events:

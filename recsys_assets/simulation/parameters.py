@@ -82,7 +82,5 @@ class StoreParameters:
         if self.bots >= self.users:
             raise ValueError(f"bots ({self.bots}) are accounts too: give more users ({self.users}) than bots")
         if self.refund_share + self.rating_share > 1:
-            raise ValueError(
-                "refund_share and rating_share together must not be above 1: nobody rates a returned book"
-            )
+            raise ValueError("refund_share and rating_share together must not be above 1: nobody rates a returned book")
         return self

@@ -97,9 +97,7 @@ def next_people(
     return grown, np.concatenate((np.flatnonzero(is_changed), np.arange(len(people), len(grown))))
 
 
-def _newcomers(
-    signed_up: Ints, parameters: StoreParameters, fashion: Fashion, rng: np.random.Generator
-) -> People:
+def _newcomers(signed_up: Ints, parameters: StoreParameters, fashion: Fashion, rng: np.random.Generator) -> People:
     count = len(signed_up)
     loved = fashion.of_all.one_of_each(np.zeros(count * TASTES, dtype=np.int64), rng)
     tastes = fashion.shelf[loved].reshape(count, TASTES)

@@ -91,9 +91,7 @@ def plans_after(
     mind = rng.random(count)
     is_refund = mind < parameters.refund_share
     is_rating = ~is_refund & (mind < parameters.refund_share + parameters.rating_share)
-    refund_days = rng.integers(1, LONGEST_REFUND_DAYS + 1, size=count) * (
-        rng.random(count) >= _REFUNDED_AT_ONCE
-    )
+    refund_days = rng.integers(1, LONGEST_REFUND_DAYS + 1, size=count) * (rng.random(count) >= _REFUNDED_AT_ONCE)
     rating_days = rng.integers(1, _LONGEST_RATING_DAYS + 1, size=count)
     next_volume = store.books.next_volume[bought.book]
     reads_on = ~is_refund & (next_volume != NO_BOOK) & (rng.random(count) < _READS_ON)

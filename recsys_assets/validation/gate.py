@@ -100,9 +100,7 @@ def judge_release(*, is_finite: bool, overlap: float | None, gate: Gate) -> list
     """
     verdicts = {
         "release_is_finite": _finite(is_finite=is_finite),
-        "release_overlaps_candidate": _at_least(
-            "the overlap with the candidate", overlap, gate.min_release_overlap
-        ),
+        "release_overlaps_candidate": _at_least("the overlap with the candidate", overlap, gate.min_release_overlap),
     }
     return [_named(check, verdict) for check, verdict in verdicts.items()]
 

@@ -183,13 +183,9 @@ def _check(hits: NDArray[np.bool_], relevant: NDArray[np.int64], cutoffs: Sequen
     if hits.ndim != 2 or hits.dtype != np.bool_:  # noqa: PLR2004
         raise ValueError(f"hits must be booleans of shape (users, n), not {hits.dtype} of shape {hits.shape}")
     if relevant.shape != hits.shape[:1]:
-        raise ValueError(
-            f"relevant must have shape {hits.shape[:1]}, as hits has users, not {relevant.shape}"
-        )
+        raise ValueError(f"relevant must have shape {hits.shape[:1]}, as hits has users, not {relevant.shape}")
     if min(cutoffs, default=0) < 1 or len(set(cutoffs)) != len(cutoffs):
-        raise ValueError(
-            f"cutoffs must be at least one, all positive and each named once, not {tuple(cutoffs)}"
-        )
+        raise ValueError(f"cutoffs must be at least one, all positive and each named once, not {tuple(cutoffs)}")
     too_many = np.flatnonzero(hits.sum(axis=1) > relevant)
     if too_many.size:
         row = too_many[0]

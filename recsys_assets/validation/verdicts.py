@@ -1,4 +1,4 @@
-"""Stored verdicts: what the gate said of the very version, kept so that approval never trusts its place in the graph."""
+"""Stored verdicts: what the gate said of a version, kept so that approval never trusts its place in the graph."""
 
 import dagster as dg
 import polars as pl
@@ -58,8 +58,7 @@ def objections(family: str, verdicts: list[Verdict], checks: set[str] | None = N
 def check_specs(asset: dg.AssetKey, checks: dict[str, str]) -> list[dg.AssetCheckSpec]:
     """Blocking checks of an asset, by name and meaning."""
     return [
-        dg.AssetCheckSpec(name, asset=asset, description=meaning, blocking=True)
-        for name, meaning in checks.items()
+        dg.AssetCheckSpec(name, asset=asset, description=meaning, blocking=True) for name, meaning in checks.items()
     ]
 
 
