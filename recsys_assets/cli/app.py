@@ -3,12 +3,14 @@
 import sys
 import warnings
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import dagster as dg
 import typer
 from rich.console import Console
 
+from recsys_assets.ingestion.draft import NothingToDraftError
 from recsys_assets.ingestion.raw_rows import UnreadableFileError
 from recsys_assets.platform import ConfigurationError
 from resources.landing import LandingError
@@ -20,10 +22,15 @@ EXPECTED_ERRORS = (
     ConfigurationError,
     SettingsError,
     LandingError,
+    NothingToDraftError,
     UnreadableFileError,
     RegistryError,
     OnlineStoreError,
 )
+
+Users = Annotated[int, typer.Option(min=1, help="Users on the first day.")]
+Items = Annotated[int, typer.Option(min=1, help="Books on the first day.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed writes the same bytes.")]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,6 +60,63 @@ def run(
     from recsys_assets.cli.run import run_command
 
     run_command(from_.date() if from_ else None, to.date() if to else None)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Where the shop's files lie.")],
+    output: Annotated[Path, typer.Option(help="The file to write.")] = Path("recsys.yaml"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Draft a recsys.yaml from what lies in a folder, and preview one day's accepted and rejected rows."""
+    from recsys_assets.cli.init import init_command
+
+    init_command(folder, output, overwrite=overwrite)
+
+
+@app.command()
+def doctor() -> None:
+    """Check configuration, landing, online store, registry and lake before a run, without changing anything."""
+    from recsys_assets.cli.doctor import doctor_command
+
+    doctor_command()
+
+
+@app.command()
+def demo(users: Users = 2_000, items: Items = 1_500, seed: Seed = 0) -> None:
+    """Run the whole loop on a simulated e-book store."""
+    from recsys_assets.cli.demo import demo_command
+
+    demo_command(users, items, seed)
+
+
+@app.command()
+def simulate(
+    users: Users = 2_000,
+    items: Items = 1_500,
+    seed: Seed = 0,
+    days: Annotated[int | None, typer.Option(min=1, help="Default: the configured days.")] = None,
+) -> None:
+    """Write the landing files of a simulated e-book store."""
+    from recsys_assets.cli.demo import simulate_command
+
+    simulate_command(users, items, seed, days)
+
+
+@app.command()
+def dev(port: Annotated[int, typer.Option(min=1, max=65_535)] = 3000) -> None:
+    """Open the Dagster UI with the sensors running."""
+    from recsys_assets.cli.dev import dev_command
+
+    dev_command(port)
+
+
+@app.command()
+def stop() -> None:
+    """Stop the embedded online store; its data stay."""
+    from recsys_assets.cli.dev import stop_command
+
+    stop_command()
 
 
 @app.command()

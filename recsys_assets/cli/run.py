@@ -9,6 +9,8 @@ from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.progress import RunProgress
 from recsys_assets.platform import ConfigurationError
 
+EVERYTHING = Limits()
+
 
 def run_command(first: date | None, last: date | None) -> None:
     """Drive the installation to its fixed point.
@@ -20,6 +22,19 @@ def run_command(first: date | None, last: date | None) -> None:
     installation = Installation.from_env()
     limits = Limits(first, last)
     _check_limits(limits, installation)
+    if not run_to_fixed_point(installation, limits):
+        raise typer.Exit(1)
+
+
+def run_to_fixed_point(installation: Installation, limits: Limits = EVERYTHING) -> bool:
+    """Do everything that is due, and tell it.
+
+    Returns:
+        Whether nothing failed; a refusal of the gate is no failure.
+
+    Raises:
+        BusyError: Something else starts runs in this home.
+    """
     progress = RunProgress()
     with installation.driving():
         installation.refuse_live_daemon()
@@ -29,8 +44,7 @@ def run_command(first: date | None, last: date | None) -> None:
             _tell(one, progress)
     if not finished:
         progress.console.print("Nothing is due: every landed day is ingested, trained on and published.")
-    if any(one.errors for one in finished):
-        raise typer.Exit(1)
+    return not any(one.errors for one in finished)
 
 
 def check_services(installation: Installation) -> None:

@@ -4,25 +4,21 @@ All files of the run are read and judged before anything is written, so a file t
 as it was.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date
 
 import dagster as dg
 import polars as pl
 
-from recsys_assets.columns import INGESTED_FILES, REJECTED_ROWS, SOURCE_TABLES, Table
-from recsys_assets.ingestion.canonical import CanonicalRows, to_canonical
+from recsys_assets.columns import INGESTED_FILES, REJECTED_ROWS, SOURCE_TABLES
+from recsys_assets.ingestion.canonical import CanonicalRows
+from recsys_assets.ingestion.intake import take_in
 from recsys_assets.ingestion.landing_days import LandedDay, landed_days
-from recsys_assets.ingestion.reading import LandedFile, read_files
-from recsys_assets.mapping import SourceMapping
 from recsys_assets.partitions import day_partitions
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import day_range, described, written
 from resources.lake import Days, DeltaLake
 from resources.landing import Landing
-
-READ_AT_ONCE_BYTES = 128_000_000
-"""Files are read and judged in portions of about this size, so that a year of them needs no year's memory."""
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
@@ -43,9 +39,8 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         chosen = [table for table in tables if dg.AssetKey(table.key) in context.selected_asset_keys]
         names = [table.key[-1] for table in chosen if table is not REJECTED_ROWS] or list(platform.sources)
         landed = landed_days(landing.files(), platform)
-        results = {
-            name: _read(landing, SOURCE_TABLES[name], platform, _within(landed.values(), days)) for name in names
-        }
+        chosen_days = [one for day, one in landed.items() if days[0] <= day <= days[1]]
+        results = {name: take_in(landing, SOURCE_TABLES[name], platform, chosen_days) for name in names}
         versions = {name: lake.replace(SOURCE_TABLES[name], rows.accepted, days) for name, rows in results.items()}
         rejected = _set_aside(lake, results, days)
         _record(lake, results, landed, days)
@@ -59,60 +54,6 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
                 yield written(lake, table, result.accepted, versions[table.key[-1]], **sums)
 
     return [sources]
-
-
-def _within(landed: Iterable[LandedDay], days: Days) -> list[LandedDay]:
-    return [one for one in landed if days[0] <= one.day <= days[1]]
-
-
-def _read(landing: Landing, table: Table, platform: Platform, landed: list[LandedDay]) -> CanonicalRows:
-    """Read and judge the files of one table, portion by portion."""
-    mapping = platform.sources.get(table.key[-1])
-    if mapping is None:
-        return _nothing(table)
-    parts = [_judge(landing, table, mapping, platform, portion) for portion in _portions(landed)]
-    if not parts:
-        return _nothing(table)
-    return CanonicalRows(
-        accepted=pl.concat(part.accepted for part in parts),
-        rejected=pl.concat(part.rejected for part in parts),
-        counts=pl.concat(part.counts for part in parts),
-    )
-
-
-def _judge(
-    landing: Landing, table: Table, mapping: SourceMapping, platform: Platform, landed: list[LandedDay]
-) -> CanonicalRows:
-    files = [
-        LandedFile(one.day, path, landing.read(path)) for one in landed for path in one.paths.get(table.key[-1], ())
-    ]
-    listed = pl.DataFrame(
-        {"ds": [file.ds for file in files], "source_file": [file.path for file in files]},
-        schema={"ds": pl.Date, "source_file": pl.String},
-    )
-    return to_canonical(read_files(files, mapping), table, mapping, platform, files=listed)
-
-
-def _portions(landed: list[LandedDay]) -> Iterator[list[LandedDay]]:
-    """Whole days, as many at once as are read together."""
-    portion: list[LandedDay] = []
-    for one in landed:
-        if portion and sum(day.size_bytes for day in portion) + one.size_bytes > READ_AT_ONCE_BYTES:
-            yield portion
-            portion = []
-        portion.append(one)
-    if portion:
-        yield portion
-
-
-def _nothing(table: Table) -> CanonicalRows:
-    counts = INGESTED_FILES.schema
-    counts.pop("landing_fingerprint")
-    return CanonicalRows(
-        pl.DataFrame(schema=table.schema),
-        pl.DataFrame(schema=REJECTED_ROWS.schema),
-        pl.DataFrame(schema=counts),
-    )
 
 
 def _set_aside(lake: DeltaLake, results: dict[str, CanonicalRows], days: Days) -> int:

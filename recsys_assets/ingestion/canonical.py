@@ -26,6 +26,7 @@ from recsys_assets.mapping import ColumnSource, EventTypeMapping, SourceMapping
 from recsys_assets.platform import Platform
 
 DUPLICATE = "duplicate"
+FINGERPRINT = "landing_fingerprint"
 _TEXT = "text:"
 _FILE = ("ds", "source_file")
 _DEFAULTS = {"quantity": "1"}
@@ -44,6 +45,13 @@ class CanonicalRows:
     accepted: pl.DataFrame
     rejected: pl.DataFrame
     counts: pl.DataFrame
+
+    @classmethod
+    def none(cls, table: Table) -> "CanonicalRows":
+        """What becomes of no files at all."""
+        counts = pl.Schema((name, kind) for name, kind in INGESTED_FILES.schema.items() if name != FINGERPRINT)
+        empty = (pl.DataFrame(schema=schema) for schema in (table.schema, REJECTED_ROWS.schema, counts))
+        return cls(*empty)
 
 
 def to_canonical(

@@ -29,7 +29,7 @@ _FIRST_BYTES = {
 
 
 @dataclass(frozen=True)
-class LandedFile:
+class DayFile:
     """One file of the landing, and the day that its path names."""
 
     ds: date
@@ -59,7 +59,7 @@ def read_rows(data: bytes, file_name: str, mapping: SourceMapping) -> pl.DataFra
     return _READERS[mapping.format](data, file_name, mapping)
 
 
-def read_files(files: Iterable[LandedFile], mapping: SourceMapping) -> pl.DataFrame:
+def read_files(files: Iterable[DayFile], mapping: SourceMapping) -> pl.DataFrame:
     """Read files of one or many days, one after the other.
 
     Args:

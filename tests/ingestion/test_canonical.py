@@ -8,7 +8,7 @@ import pytest
 
 from recsys_assets.columns import EVENTS, INGESTED_FILES, REJECTED_ROWS, SOURCE_TABLES
 from recsys_assets.ingestion.canonical import CanonicalRows, to_canonical
-from recsys_assets.ingestion.reading import LandedFile, read_files
+from recsys_assets.ingestion.reading import DayFile, read_files
 from recsys_assets.platform import Platform
 
 DAY = date(2026, 1, 5)
@@ -39,7 +39,7 @@ def platform_of(table: str = "events", time_zone: str = "UTC", tolerance: int = 
 
 def canonical(platform: Platform, *bodies: str, table: str = "events") -> CanonicalRows:
     mapping = platform.sources[table]
-    files = [LandedFile(DAY, f"{number}.csv", body.encode()) for number, body in enumerate(bodies, start=1)]
+    files = [DayFile(DAY, f"{number}.csv", body.encode()) for number, body in enumerate(bodies, start=1)]
     return to_canonical(read_files(files, mapping), SOURCE_TABLES[table], mapping, platform)
 
 
@@ -269,7 +269,7 @@ def test_a_constant_fills_a_column_that_the_file_lacks() -> None:
 
 def test_a_file_without_rows_is_counted_when_it_is_named() -> None:
     platform = platform_of()
-    rows = read_files([LandedFile(DAY, "1.csv", event().encode())], platform.sources["events"])
+    rows = read_files([DayFile(DAY, "1.csv", event().encode())], platform.sources["events"])
     files = pl.DataFrame({"ds": [DAY, DAY], "source_file": ["1.csv", "empty.csv"]})
     counts = to_canonical(rows, EVENTS, platform.sources["events"], platform, files=files).counts
     assert counts.select("source_file", "parsed").rows() == [("1.csv", 1), ("empty.csv", 0)]

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 from recsys_assets.columns import SOURCE_TABLES
 from recsys_assets.ingestion.canonical import CanonicalRows, to_canonical
-from recsys_assets.ingestion.reading import LandedFile, read_files
+from recsys_assets.ingestion.reading import DayFile, read_files
 from recsys_assets.platform import Platform
 
 DAYS = (date(2026, 1, 5), date(2026, 1, 6))
@@ -57,7 +57,7 @@ bodies = st.one_of(texts, st.lists(st.one_of(texts, st.binary(max_size=5)), max_
 def canonical(table: str, contents: list[bytes]) -> tuple[pl.DataFrame, CanonicalRows]:
     mapping = PLATFORM.sources[table]
     landed = [
-        LandedFile(DAYS[number % 2], f"{number}.csv.gz", gzip.compress(b"user,item,at,n\n" + content))
+        DayFile(DAYS[number % 2], f"{number}.csv.gz", gzip.compress(b"user,item,at,n\n" + content))
         for number, content in enumerate(contents)
     ]
     raw = read_files(landed, mapping)

@@ -10,7 +10,7 @@ from recsys_assets.columns import SOURCE_TABLES
 from recsys_assets.ingestion.canonical import CanonicalRows, to_canonical
 from recsys_assets.ingestion.days import files_by_day
 from recsys_assets.ingestion.draft import draft_mapping
-from recsys_assets.ingestion.reading import LandedFile, read_files
+from recsys_assets.ingestion.reading import DayFile, read_files
 from recsys_assets.platform import Platform, load_platform
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ def canonical(platform: Platform, table: str) -> CanonicalRows:
     mapping = platform.sources[table]
     days = files_by_day((path.name for path in DAILY.iterdir()), mapping)
     landed = (
-        LandedFile(day, name, (DAILY / name).read_bytes()) for day, names in days.items() for name in names
+        DayFile(day, name, (DAILY / name).read_bytes()) for day, names in days.items() for name in names
     )
     return to_canonical(read_files(landed, mapping), SOURCE_TABLES[table], mapping, platform)
 

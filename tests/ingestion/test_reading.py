@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from recsys_assets.ingestion.raw_rows import UnreadableFileError
-from recsys_assets.ingestion.reading import LandedFile, read_files, read_rows
+from recsys_assets.ingestion.reading import DayFile, read_files, read_rows
 from recsys_assets.mapping import SourceMapping
 
 
@@ -192,12 +192,12 @@ def test_what_is_no_parquet_or_lacks_a_column_is_refused() -> None:
 
 def test_files_of_several_days_follow_each_other_with_their_days() -> None:
     first, second = date(2026, 1, 5), date(2026, 1, 6)
-    files = [LandedFile(first, "1.csv", b"a,b\n1,2\n"), LandedFile(second, "2.csv", b"b,a,c\n2,1,3\n")]
+    files = [DayFile(first, "1.csv", b"a,b\n1,2\n"), DayFile(second, "2.csv", b"b,a,c\n2,1,3\n")]
     rows = read_files(files, mapping_of("a", "b"))
     places = rows.select("ds", "source_file", "field:a", "field:b").rows()
     assert places == [(first, "1.csv", "1", "2"), (second, "2.csv", "1", "2")]
 
 
 def test_no_files_are_no_rows_with_the_same_columns() -> None:
-    one = read_files([LandedFile(date(2026, 1, 5), "1.csv", b"a,b\n1,2\n")], mapping_of("a", "b"))
+    one = read_files([DayFile(date(2026, 1, 5), "1.csv", b"a,b\n1,2\n")], mapping_of("a", "b"))
     assert read_files([], mapping_of("a", "b")).schema == one.schema

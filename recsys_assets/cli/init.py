@@ -1,0 +1,62 @@
+"""`recsys init FOLDER`: draft a `recsys.yaml` from what lies in a folder, and preview one day of it."""
+
+from pathlib import Path
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.table import Table as ScreenTable
+
+from recsys_assets.columns import SOURCE_TABLES
+from recsys_assets.ingestion.draft import draft_mapping
+from recsys_assets.ingestion.intake import take_in
+from recsys_assets.ingestion.landing_days import LandedDay, landed_days
+from recsys_assets.platform import Platform, load_platform
+from resources.landing import Landing, LocalLanding
+
+SHOWN_ROWS = 5
+
+
+def init_command(folder: Path, target: Path, *, overwrite: bool) -> None:
+    """Draft, write, and preview.
+
+    Raises:
+        typer.BadParameter: The target exists and must not be replaced.
+        NothingToDraftError: Nothing in the folder looks like events.
+    """
+    if target.exists() and not overwrite:
+        raise typer.BadParameter(f"{target} exists; choose another --output, or --overwrite it")
+    landing = LocalLanding(root=str(folder.absolute()))
+    text = draft_mapping([file.path for file in landing.files()], landing.read)
+    target.write_text(text, encoding="utf-8")
+    console = Console()
+    console.print(f"Drafted [bold]{target}[/]. Read it, correct it, then:", highlight=False)
+    console.print(f"  RECSYS_CONFIG={target} RECSYS_LANDING={folder} recsys doctor", highlight=False, soft_wrap=True)
+    platform = load_platform(target)
+    days = landed_days(landing.files(), platform)
+    if days:
+        preview(console, platform, landing, next(iter(days.values())))
+
+
+def preview(console: Console, platform: Platform, landing: Landing, day: LandedDay) -> None:
+    """Show what one day's files would give: accepted rows, and rejected ones with their reasons."""
+    for name in platform.sources:
+        result = take_in(landing, SOURCE_TABLES[name], platform, [day])
+        sums = result.counts.select("parsed", "accepted", "rejected", "folded").sum().row(0, named=True)
+        console.rule(f"{name} on {day.day}: " + ", ".join(f"{count} {what}" for what, count in sums.items()))
+        _print(console, f"accepted, the first {SHOWN_ROWS}", result.accepted.head(SHOWN_ROWS))
+        examples = result.rejected.group_by("reason", maintain_order=True).agg(
+            rows=pl.len(), line=pl.col("line").first(), example=pl.col("raw").first()
+        )
+        _print(console, "rejected, by reason", examples.sort("rows", descending=True))
+
+
+def _print(console: Console, title: str, rows: pl.DataFrame) -> None:
+    if rows.is_empty():
+        return
+    table = ScreenTable(title=title, title_justify="left")
+    for column in rows.columns:
+        table.add_column(column, overflow="ellipsis", no_wrap=True)
+    for row in rows.iter_rows():
+        table.add_row(*("" if value is None else str(value).replace("\n", " ") for value in row))
+    console.print(table)
