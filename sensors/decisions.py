@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Literal
 
-from recsys_assets.partitions import SlotWindow
 from recsys_assets.platform import FALLBACK_FAMILY
+from recsys_assets.slot_window import ONE_DAY, SlotWindow
 
-ONE_DAY = timedelta(days=1)
 INFERENCE_TAG = "recsys/inference"
 """Tag of a run that publishes: which inputs had been there when it was started."""
 

@@ -9,10 +9,11 @@ import polars as pl
 
 from recsys_assets.columns import INTERACTION_DAYS, INTERACTIONS, VERDICTS
 from recsys_assets.ingestion.landing_days import landed_days
-from recsys_assets.partitions import SlotWindow, slot_days, slot_partitions, slot_window
+from recsys_assets.partitions import slot_days, slot_partitions
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import days_between
 from recsys_assets.serving.assets import ONLINE_STORE_KEY
+from recsys_assets.slot_window import SlotWindow, slot_window
 from recsys_assets.validation.gate import required_checks
 from resources.lake import DeltaLake
 from resources.landing import Landing

@@ -1,6 +1,5 @@
 """One installation, opened: its settings, configuration, resources and its persistent Dagster instance."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -62,8 +61,7 @@ class Installation:
     @cached_property
     def instance(self) -> dg.DagsterInstance:
         """The persistent Dagster instance; `recsys dev` shows what it remembers."""
-        os.environ["DAGSTER_HOME"] = str(self.prepare_dagster_home())
-        return dg.DagsterInstance.get()
+        return dg.DagsterInstance.from_config(self.prepare_dagster_home())
 
     def prepare_dagster_home(self) -> str:
         """Make Dagster's folder, with a `dagster.yaml` that people may edit."""

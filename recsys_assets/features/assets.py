@@ -22,15 +22,10 @@ from recsys_assets.columns import (
 )
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.features.training_set import training_rows
-from recsys_assets.partitions import (
-    day_partitions,
-    day_to_history,
-    slot_partitions,
-    slot_to_days,
-    slot_window,
-)
+from recsys_assets.partitions import day_partitions, day_to_history, slot_partitions, slot_to_days
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import day_range, days_between, described, slot_of, written
+from recsys_assets.slot_window import slot_window
 from resources.engine import Engine
 from resources.lake import Days, DeltaLake
 

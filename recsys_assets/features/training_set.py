@@ -7,7 +7,7 @@ import polars as pl
 
 from recsys_assets.columns import TRAINING_SET
 from recsys_assets.features.store import FeatureStore
-from recsys_assets.partitions import SlotWindow
+from recsys_assets.slot_window import SlotWindow
 
 
 class TooLittleHistoryError(Exception):

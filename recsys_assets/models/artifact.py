@@ -102,10 +102,11 @@ def load(family: Family, folder: Path) -> Artifact:
 def _rebuild(family: Family, manifest: dict[str, Any], folder: Path) -> Artifact:
     with np.load(folder / ARRAYS, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    item_ids = pl.Series("item_id", manifest["item_ids"], dtype=pl.String)
+    item_ids = _id_map(manifest["item_ids"])
     for name, values in arrays.items():
-        if values.shape[0] != item_ids.len():
-            raise ValueError(f"{name} describes {values.shape[0]} items, the id map {item_ids.len()}")
+        described = values.shape[0] if values.ndim else 0
+        if described != item_ids.len():
+            raise ValueError(f"{name} describes {described} items, the id map {item_ids.len()}")
     parameters = checked(family.parameters, manifest["parameters"], MANIFEST)
     provenance = Provenance(
         slot=date.fromisoformat(manifest["slot"]),
@@ -116,6 +117,13 @@ def _rebuild(family: Family, manifest: dict[str, Any], folder: Path) -> Artifact
         code_version=str(manifest["code_version"]),
     )
     return Artifact(family.load(item_ids, parameters, arrays), provenance)
+
+
+def _id_map(stored: object) -> pl.Series:
+    """The id map of a manifest; ties are broken by an item's place in it, so it must be sorted."""
+    if not isinstance(stored, list) or stored != sorted(set(stored)):
+        raise ValueError("item_ids must be a sorted list that names no item twice")
+    return pl.Series("item_id", stored, dtype=pl.String)
 
 
 def is_finite(model: Model) -> bool:

@@ -12,9 +12,10 @@ from recsys_assets.features.specification import feature_spec_hash
 from recsys_assets.models.artifact import Artifact, Provenance, save
 from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
 from recsys_assets.models.family import Interactions
-from recsys_assets.partitions import SlotWindow, slot_partitions, slot_window
+from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import OWNER, slot_of
+from recsys_assets.slot_window import SlotWindow, slot_window
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry, ModelVersion
 

@@ -8,11 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.sparse import coo_array, csr_array
 
 from recsys_assets.mapping import Declared
@@ -22,11 +23,14 @@ Arrays = Mapping[str, NDArray[Any]]
 HISTORY_SCHEMA = pl.Schema({"user_id": pl.String, "item_id": pl.String, "day": pl.Date, "weight": pl.Float64})
 
 
+HalfLife = Annotated[float, Field(gt=0)] | None
+"""Days after which an interaction counts half; None: it never fades."""
+
+
 class Parameters(Declared):
     """Hyper-parameters of a family; each family extends it with its own."""
 
-    half_life_days: float | None = None
-    """Days after which an interaction counts half; None: it never fades."""
+    half_life_days: HalfLife = None
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
-from recsys_assets.models.family import Arrays, Family, Floats, Interactions, Model, Parameters
+from recsys_assets.models.family import Arrays, Family, Floats, HalfLife, Interactions, Model, Parameters
 
 
 class PopularityParameters(Parameters):
     """Hyper-parameters of popularity."""
 
-    half_life_days: float | None = 14.0
+    half_life_days: HalfLife = 14.0
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from recsys_assets.models.artifact import Artifact, is_finite, save
 from recsys_assets.models.assets import fit_on
 from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
 from recsys_assets.models.versions import CANDIDATE, RELEASE, load_version, newest_of_slot
-from recsys_assets.partitions import slot_partitions, slot_window
+from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import OWNER, slot_of
 from recsys_assets.registry.approval import Nothing, RefusedError, choose_version
 from recsys_assets.registry.serving_versions import TRAINED_THROUGH
+from recsys_assets.slot_window import slot_window
 from recsys_assets.validation.assets import holdout_of
 from recsys_assets.validation.evaluation import Holdout, lists_for, mean_overlap
 from recsys_assets.validation.gate import RELEASE_CHECKS, candidate_checks, judge_release

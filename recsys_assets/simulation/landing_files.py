@@ -120,9 +120,14 @@ class LandingDay:
         return pl.Series(midnight + seconds.astype("timedelta64[s]"), dtype=pl.Datetime("us"))
 
     def _replace(self, folder: str, suffix: str, content: bytes) -> None:
-        """Put the whole file in its place at once; without content, see that there is none."""
+        """Put the whole file in its place at once; without content, see that there is none.
+
+        A file that is there already with this content is left alone, so that nobody takes it for a new one.
+        """
         path = self.landing / folder / f"{self.date.isoformat()}{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
+        if content and path.exists() and path.read_bytes() == content:
+            return
         if not content:
             path.unlink(missing_ok=True)
             return

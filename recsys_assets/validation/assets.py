@@ -10,9 +10,10 @@ from recsys_assets.models.assets import training_split
 from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
 from recsys_assets.models.family import Interactions
 from recsys_assets.models.versions import CANDIDATE, load_version, newest_of_slot
-from recsys_assets.partitions import SlotWindow, slot_partitions, slot_window
+from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import FALLBACK_FAMILY, Platform
 from recsys_assets.presentation import described, slot_of
+from recsys_assets.slot_window import SlotWindow, slot_window
 from recsys_assets.validation.evaluation import Holdout, figures, lists_for, report_metrics
 from recsys_assets.validation.gate import Measured, Verdict, candidate_checks, judge_candidate
 from recsys_assets.validation.verdicts import check_results, check_specs, objections, store_verdicts

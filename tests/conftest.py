@@ -1,0 +1,109 @@
+"""Real services for the tests, each started once, and a tiny shop to test with."""
+
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import redis
+
+from recsys_assets.platform import Platform
+from resources import embedded_valkey
+from resources.engine import SparkEngine
+from resources.online_store import OnlineStore
+from resources.settings import Settings
+from resources.wiring import build_engine
+
+
+@pytest.fixture(scope="session")
+def tiny_platform() -> Platform:
+    """An e-book store whose files have our own column names; every rule is switched on."""
+    files = {"events": "csv", "items": "csv", "users": "jsonl", "user_blocks": "jsonl"}
+    columns = {
+        "events": ("user_id", "item_id", "occurred_at", "quantity", "unit_price"),
+        "items": ("item_id", "title", "creator", "category", "released_on", "withdrawn_on", "is_adult"),
+        "users": ("user_id", "is_adult_verified", "is_test"),
+        "user_blocks": ("user_id", "target", "target_id", "is_blocked", "changed_at"),
+    }
+    sources: dict[str, dict[str, Any]] = {
+        table: {
+            "path": f"{table}/{{date}}.{suffix}",
+            "format": suffix,
+            "columns": dict(zip(columns[table], columns[table], strict=True)),
+        }
+        for table, suffix in files.items()
+    }
+    sources["events"]["event_type"] = {"column": "event_type"}
+    return Platform.model_validate(
+        {
+            "first_day": date(2026, 1, 1),
+            "sources": sources,
+            "rules": {"bots": {"max_events_per_day": 5}},
+            "event_weights": {"view": 0.1, "purchase": 1.0},
+            "families": {"popularity": {"window_days": 30, "weight": 0}},
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def valkey_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The data folder of a running embedded server."""
+    folder = tmp_path_factory.mktemp("valkey")
+    embedded_valkey.ensure_running(folder)
+    yield folder
+    embedded_valkey.stop(folder)
+
+
+@pytest.fixture
+def valkey(valkey_folder: Path) -> Iterator[redis.Redis]:
+    """A client of an empty embedded server."""
+    with OnlineStore(folder=str(valkey_folder)).connect() as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of a server that speaks S3."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A new bucket (boto3's Bucket) on that server, which the environment names as it would name Amazon's."""
+    import boto3
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    bucket = boto3.resource("s3").Bucket(f"shop-{uuid.uuid4().hex}")
+    bucket.create()
+    yield bucket
+    bucket.meta.client.close()
+
+
+@pytest.fixture(scope="session")
+def spark_engine() -> Iterator[SparkEngine]:
+    """The engine on Spark, as the wiring builds it; every other one of this test session shares its Spark session."""
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["PYSPARK_SUBMIT_ARGS"] = "--master local[2] --driver-memory 1g pyspark-shell"
+    engine = build_engine(Settings(home=Path(), lake="", landing="", engine="spark"))
+    with dg.build_resources({"engine": engine}) as resources:
+        yield resources.engine
+        resources.engine.spark.spark_session.stop()
