@@ -4,6 +4,7 @@ Both follow from the configuration. Which assets use them is said where the asse
 """
 
 from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -49,8 +50,10 @@ def _slots(platform: Platform, end: str | None) -> dg.TimeWindowPartitionsDefini
 
 
 def slot_days(slots: dg.TimeWindowPartitionsDefinition, now: datetime) -> list[date]:
-    """All slots that exist at `now`, oldest first."""
-    return [date.fromisoformat(key) for key in slots.get_partition_keys(current_time=now)]
+    """All slots that exist at `now`, oldest first. Before the first tick Dagster already offers the first slot."""
+    today = now.astimezone(ZoneInfo(slots.timezone)).date()
+    days = (date.fromisoformat(key) for key in slots.get_partition_keys(current_time=now))
+    return [day for day in days if day <= today]
 
 
 def slot_to_days(platform: Platform) -> dg.TimeWindowPartitionMapping:

@@ -219,7 +219,7 @@ def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
         return f"{key}: unknown key{_near(str(detail['loc'][-1]), _all_keys(model))}"
     if detail["type"] == "missing":
         return f"{key}: is required and missing"
-    message = detail["msg"].removeprefix("Value error, ")
+    message = " ".join(detail["msg"].removeprefix("Value error, ").split())  # one line, as all others
     value = "" if isinstance(detail["input"], dict) else f" (it is {detail['input']!r})"
     return f"{key}: {message}{value}"
 

@@ -20,6 +20,8 @@ from redis.retry import Retry
 
 START_SECONDS = 10.0
 POLL_SECONDS = 0.02
+LOG_LINES = 4
+"""How much of its log is shown when it does not start; a fatal error is told in several lines."""
 
 
 class EmbeddedServerError(Exception):
@@ -122,7 +124,8 @@ def _wait(socket: Path, folder: Path) -> Path:
             return socket
         time.sleep(POLL_SECONDS)
     log = folder / "valkey.log"
-    last = log.read_text(errors="replace").splitlines()[-1:] if log.exists() else []
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    last = " ".join([line for line in lines if line][-LOG_LINES:])
     raise EmbeddedServerError(f"the embedded Valkey server of {folder} does not answer; its log says: {last}")
 
 

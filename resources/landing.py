@@ -104,7 +104,9 @@ class S3Landing(Landing):
         except Exception as error:
             raise LandingError(f"s3://{self.bucket}/{self.prefix}: cannot be listed ({error})") from error
         files = (
-            LandedFile(item["Key"].removeprefix(self.prefix), item["Size"], item["ETag"].strip('"')) for item in found
+            LandedFile(item["Key"].removeprefix(self.prefix), item["Size"], item["ETag"].strip('"'))
+            for item in found
+            if not item["Key"].endswith("/")  # S3's console makes these, to show a folder
         )
         visible = (file for file in files if not any(part.startswith(".") for part in file.path.split("/")))
         return sorted(visible, key=lambda file: file.path)

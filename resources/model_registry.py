@@ -29,6 +29,8 @@ STATUSES: tuple[Status, ...] = ("PendingManualApproval", "Approved", "Rejected")
 APPROVED_ALIAS = "approved"
 VERSIONS_PER_PAGE = 1_000
 CHECK_SECONDS = 5.0
+NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+"""MLflow's codes for a model, version or alias that is not there; any other error is a failure."""
 QUIET_MLFLOW = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -159,6 +161,8 @@ class ModelRegistry(dg.ConfigurableResource):
         try:
             return _version(family, self._client.get_model_version(_registered_name(family), str(number)))
         except MlflowException as error:
+            if error.error_code not in NOT_FOUND:
+                raise
             raise RegistryError(f"{family} has no version {number}; `recsys models` lists them") from error
 
     def approved(self, family: str) -> ModelVersion | None:
@@ -168,7 +172,7 @@ class ModelRegistry(dg.ConfigurableResource):
         try:
             found = self._client.get_model_version_by_alias(_registered_name(family), APPROVED_ALIAS)
         except MlflowException as error:
-            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            if error.error_code in NOT_FOUND:
                 return None
             raise
         return _version(family, found)

@@ -15,6 +15,7 @@ import redis
 from recsys_assets.platform import Platform
 from resources import embedded_valkey
 from resources.engine import SparkEngine
+from resources.model_registry import ModelRegistry
 from resources.online_store import OnlineStore
 from resources.settings import Settings
 from resources.wiring import build_engine
@@ -107,3 +108,19 @@ def spark_engine() -> Iterator[SparkEngine]:
     with dg.build_resources({"engine": engine}) as resources:
         yield resources.engine
         resources.engine.spark.spark_session.stop()
+
+
+# --- The model registry: its first use costs seconds, so there is one, and every test has families of its own. ---
+
+
+@pytest.fixture(scope="session")
+def model_registry(tmp_path_factory: pytest.TempPathFactory) -> ModelRegistry:
+    """MLflow on SQLite and local files."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    return ModelRegistry(tracking_uri=f"sqlite:///{folder}/mlflow.db", artifact_root=str(folder / "artifacts"))
+
+
+@pytest.fixture
+def family() -> str:
+    """The name of a family that no other test has registered."""
+    return f"family_{uuid.uuid4().hex}"

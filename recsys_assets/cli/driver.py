@@ -21,6 +21,8 @@ from sensors.state import (
 )
 
 LOGGER = "progress"
+OUR_ERRORS = ("recsys_assets.", "resources.", "dagster.")
+"""Their messages say by themselves what was wrong, where, and what to do."""
 NOTHING_RUNS: frozenset[str] = frozenset()
 
 
@@ -137,10 +139,10 @@ def _execute(job: dg.JobDefinition, start: Start, instance: dg.DagsterInstance, 
 
 
 def _cause(event: dg.DagsterEvent) -> str:
-    """The innermost message of a step's failure: ours, which says what to do."""
+    """The message of the exception that a step raised; of our own exceptions without the name of their class."""
     error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
     if error is None:
         return event.message or "failed"
-    return error.message.strip()
+    raised = error.cause or error
+    kind, _, words = raised.message.strip().partition(": ")
+    return words if kind.startswith(OUR_ERRORS) else raised.message.strip()

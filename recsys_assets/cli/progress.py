@@ -2,10 +2,9 @@
 
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import dagster as dg
 from rich.console import Console
@@ -24,13 +23,21 @@ from sensors.decisions import Start
 TITLES = {"ingest": "Ingesting", "train": "Training slot", "recommend": "Recommending for"}
 
 
+STANDARD_ERROR = 2
+
+
+@contextmanager
+def run_progress() -> Iterator["RunProgress"]:
+    """Progress on the terminal: on a copy of its descriptor, which stays while Dagster redirects the original."""
+    with os.fdopen(os.dup(STANDARD_ERROR), "w") as stream:
+        yield RunProgress(stream)
+
+
 class RunProgress:
     """A bar per run, one step at a time. On what is no terminal, a plain line per run instead."""
 
-    def __init__(self) -> None:
-        # A copy of the descriptor stays with the terminal while Dagster redirects the original.
-        self._stream = os.fdopen(os.dup(sys.stderr.fileno()), "w")
-        self.console = Console(file=self._stream)
+    def __init__(self, stream: TextIO) -> None:
+        self.console = Console(file=stream)
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 

@@ -6,7 +6,7 @@ import typer
 
 from recsys_assets.cli.driver import Finished, Limits, drive
 from recsys_assets.cli.installation import Installation
-from recsys_assets.cli.progress import RunProgress
+from recsys_assets.cli.progress import RunProgress, run_progress
 from recsys_assets.platform import ConfigurationError
 
 EVERYTHING = Limits()
@@ -35,15 +35,14 @@ def run_to_fixed_point(installation: Installation, limits: Limits = EVERYTHING) 
     Raises:
         BusyError: Something else starts runs in this home.
     """
-    progress = RunProgress()
-    with installation.driving():
+    with installation.driving(), run_progress() as progress:
         installation.refuse_live_daemon()
         finished = []
         for one in drive(installation, limits, progress, lambda: check_services(installation)):
             finished.append(one)
             _tell(one, progress)
-    if not finished:
-        progress.console.print("Nothing is due: every landed day is ingested, trained on and published.")
+        if not finished:
+            progress.console.print("Nothing is due: every landed day is ingested, trained on and published.")
     return not any(one.errors for one in finished)
 
 

@@ -96,7 +96,7 @@ def weighted(interactions: Frame, weights: EventWeights) -> Frame:
 def owned(interactions: Frame, rules: Rules) -> Frame:
     """Pairs of user and item that the user owns: net quantity above zero. None where owning does not exclude."""
     if not rules.owned_is_excluded:
-        return interactions.select(*PAIR).filter(nw.lit(value=False))
+        return interactions.select(*PAIR).head(0)
     bought = nw.col("quantity") if rules.refunds_take_back else nw.col("purchases")
     totals = interactions.with_columns(bought.alias("bought")).group_by(*PAIR).agg(nw.col("bought").sum())
     return totals.filter(nw.col("bought") > 0).select(*PAIR)
@@ -106,7 +106,7 @@ def blocked(blocks: Frame, rules: Rules) -> Frame:
     """What users block at the moment: user_id, target, target_id. A lifted block is gone."""
     state = newest(blocks, "user_id", "target", "target_id").filter(nw.col("is_blocked"))
     rows = state.select("user_id", "target", "target_id")
-    return rows if rules.blocks_apply else rows.filter(nw.lit(value=False))
+    return rows if rules.blocks_apply else rows.head(0)
 
 
 def adult_permission(users: Frame, rules: Rules) -> Frame:

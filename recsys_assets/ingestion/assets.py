@@ -74,6 +74,6 @@ def _record(lake: DeltaLake, results: dict[str, CanonicalRows], landed: dict[dat
         lake.replace(INGESTED_FILES, rows, days, where={"table": name})
 
 
-def _by_reason(rejected: pl.DataFrame) -> dg.TableMetadataValue:
+def _by_reason(rejected: pl.DataFrame) -> dg.JsonMetadataValue:
     counts = rejected.group_by("table", "reason").len("rows").sort("table", "rows", descending=[False, True])
-    return dg.MetadataValue.table([dg.TableRecord(row) for row in counts.iter_rows(named=True)])
+    return dg.MetadataValue.json({f"{table} {reason}": rows for table, reason, rows in counts.iter_rows()})

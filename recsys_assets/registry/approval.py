@@ -30,6 +30,9 @@ def choose_version(
 ) -> ModelVersion | Nothing:
     """Choose what to approve.
 
+    A version that was rejected (by the gate, by a rollback or by a person) is never chosen by itself again. Whoever
+    names it overrules the rejection, but not the verdicts.
+
     Args:
         versions: All versions of the family.
         approved: The version in use, if any.
@@ -45,16 +48,25 @@ def choose_version(
     """
     if asked is not None:
         return _checked(next((one for one in versions if one.version == asked), None), objections, f"version {asked}")
+    against = _with_rejection(objections)
     if slot_key is not None:
         newest = max((one for one in versions if str(one.slot) == slot_key), key=_age, default=None)
-        chosen = _checked(newest, objections, f"the candidate of slot {slot_key}")
+        chosen = _checked(newest, against, f"the candidate of slot {slot_key}")
         return chosen if _is_newer(chosen, approved) else Nothing(f"slot {slot_key} is not newer than what is in use")
     newer = sorted((one for one in versions if _is_newer(one, approved)), key=_age, reverse=True)
     for version in newer:
-        if not objections(version):
+        if not against(version):
             return version
-    refusals = "; ".join(f"version {one.version} ({one.slot}): {objections(one)[0]}" for one in newer[:3])
+    refusals = "; ".join(f"version {one.version} ({one.slot}): {against(one)[0]}" for one in newer[:3])
     return Nothing(f"no newer version passes the gate{': ' + refusals if refusals else ''}")
+
+
+def _with_rejection(objections: Objections) -> Objections:
+    def against(version: ModelVersion) -> list[str]:
+        rejection = [f"it was rejected: {version.status_reason}"] if version.status == "Rejected" else []
+        return [*objections(version), *rejection]
+
+    return against
 
 
 def _age(version: ModelVersion) -> tuple[object, int]:

@@ -1,0 +1,87 @@
+"""A small shop on a real lake, told in a few words. All of it happens in January 2026."""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+
+from recsys_assets.columns import EVENTS, INTERACTIONS, ITEMS, USER_BLOCKS, USERS, Table
+from recsys_assets.features.store import FeatureStore
+from recsys_assets.platform import Platform
+from resources.engine import PolarsEngine
+from resources.lake import DeltaLake
+
+WHOLE_MONTH = (date(2026, 1, 1), date(2026, 1, 31))
+Fact = Mapping[str, Any]
+
+
+def event_rows(*facts: str) -> pl.DataFrame:
+    """Rows of `sources/events` from facts such as `9 ann purchase dune`, in order of time, ten coins a piece.
+
+    The number of pieces may follow; it is one otherwise.
+    """
+    rows = []
+    for minute, fact in enumerate(facts):
+        day, user_id, event_type, item_id, *pieces = fact.split()
+        at = datetime(2026, 1, int(day), 9, tzinfo=UTC) + timedelta(minutes=minute)
+        rows.append((at.date(), user_id, item_id, event_type, at, int(*pieces) if pieces else 1, 10.0))
+    return pl.DataFrame(rows, schema=EVENTS.schema, orient="row")
+
+
+def change_rows(table: Table, facts: Iterable[Fact]) -> pl.DataFrame:
+    """Rows of a change log; a number stands for a day of the month, and what is not said is not known."""
+
+    def value(fact: Fact, name: str, dtype: pl.DataType) -> Any:
+        if name == "changed_at":
+            return datetime(2026, 1, fact["ds"], 12, tzinfo=UTC)
+        given = fact.get(name)
+        return date(2026, 1, given) if dtype == pl.Date and given is not None else given
+
+    rows = [[value(fact, *column) for column in table.schema.items()] for fact in facts]
+    return pl.DataFrame(rows, schema=table.schema, orient="row")
+
+
+@pytest.fixture(scope="session")
+def events_of() -> Callable[..., pl.DataFrame]:
+    return event_rows
+
+
+@pytest.fixture(scope="session")
+def changes_of() -> Callable[..., pl.DataFrame]:
+    return change_rows
+
+
+@pytest.fixture(scope="session")
+def open_shop(tiny_platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., FeatureStore]:
+    """Make a feature store in which this happened; `is_shuffled` stores the same rows in another order."""
+    numbers = itertools.count()
+    folder = tmp_path_factory.mktemp("shops")
+
+    def build(
+        *events: str,
+        items: Iterable[Fact] = (),
+        users: Iterable[Fact] = (),
+        blocks: Iterable[Fact] = (),
+        platform: Platform = tiny_platform,
+        is_shuffled: bool = False,
+        **rules: Any,
+    ) -> FeatureStore:
+        chosen = platform.model_copy(update={"rules": platform.rules.model_copy(update=rules)})
+        store = FeatureStore(chosen, DeltaLake(root=str(folder / str(next(numbers)))), PolarsEngine())
+        tables = {
+            EVENTS: event_rows(*events),
+            ITEMS: change_rows(ITEMS, items),
+            USERS: change_rows(USERS, users),
+            USER_BLOCKS: change_rows(USER_BLOCKS, blocks),
+        }
+        for table, rows in tables.items():
+            if not rows.is_empty():
+                ordered = rows.sample(fraction=1, shuffle=True, seed=1) if is_shuffled else rows
+                store.lake.replace(table, ordered, WHOLE_MONTH)
+        store.lake.replace(INTERACTIONS, store.interactions_of(*WHOLE_MONTH), WHOLE_MONTH)
+        return store
+
+    return build
