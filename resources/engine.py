@@ -62,7 +62,7 @@ class SparkEngine(Engine):
         schema = ", ".join(f"`{name}` {SPARK_TYPES[dtype]}" for name, dtype in table.schema.items())
         stored = lake.table(table.name)
         limits = [] if days is None else [("ds", ">=", str(days[0])), ("ds", "<=", str(days[1]))]
-        files = [] if stored is None else stored.file_uris(limits or None)
+        files = [] if stored is None else stored.file_uris(file_pruning_predicate=limits or None)
         frame: nw.LazyFrame[Any]
         if files:
             reader = session.read.schema(schema).option("basePath", lake.uri(table.name))

@@ -103,7 +103,15 @@ def s3_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
 def spark_engine() -> Iterator[SparkEngine]:
     """The engine on Spark, as the wiring builds it; every other one of this test session shares its Spark session."""
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    os.environ["PYSPARK_SUBMIT_ARGS"] = "--master local[2] --driver-memory 1g pyspark-shell"
+    os.environ["PYSPARK_SUBMIT_ARGS"] = " ".join(
+        [
+            "--master local[2]",
+            "--driver-java-options -XX:TieredStopAtLevel=1",  # the queries are too short to be optimized
+            "--conf spark.sql.codegen.wholeStage=false",
+            "--conf spark.sql.adaptive.enabled=false",
+            "pyspark-shell",
+        ]
+    )
     engine = build_engine(Settings(home=Path(), lake="", landing="", engine="spark"))
     with dg.build_resources({"engine": engine}) as resources:
         yield resources.engine

@@ -22,6 +22,9 @@ CURRENT, PREVIOUS, GENERATIONS, SEQUENCE = (
     "recs-sequence",
 )
 KEYS_PER_ROUND_TRIP = 1_000
+READ_ATTEMPTS = 10
+"""A reader starts again when publications have removed what it was about to read."""
+LOST = f"keys of the generation in use are lost; delete {CURRENT} and publish again"
 Thing = TypeVar("Thing")
 
 
@@ -107,11 +110,19 @@ def publish(
 
 
 def current(client: redis.Redis) -> Generation | None:
-    """The generation in use, or None before the first publication."""
-    name = cast("bytes | None", client.get(CURRENT))
-    if name is None:
-        return None
-    return _generation(client, name.decode())
+    """The generation in use, or None before the first publication.
+
+    Raises:
+        PublicationError: What it is made of is lost.
+    """
+    for _ in range(READ_ATTEMPTS):
+        name = cast("bytes | None", client.get(CURRENT))
+        if name is None:
+            return None
+        meta = cast("dict[bytes, bytes]", client.hgetall(f"recs-meta:{name.decode()}"))
+        if meta:  # else two publications came between and removed it
+            return _generation(name.decode(), meta)
+    raise PublicationError(LOST)
 
 
 def read_list(client: redis.Redis, user_id: str) -> tuple[Generation, list[str], bool] | None:
@@ -120,25 +131,28 @@ def read_list(client: redis.Redis, user_id: str) -> tuple[Generation, list[str],
     Returns:
         The generation, the item ids, and whether the user has a list of their own; an unknown user gets the
         popular one. None before the first publication.
+
+    Raises:
+        PublicationError: What is in use is lost.
     """
-    generation = current(client)
-    if generation is None:
-        return None
-    own = cast("bytes | None", client.get(f"recs:{generation.name}:{user_id}"))
-    packed = own if own is not None else cast("bytes", client.get(f"popular:{generation.name}"))
-    return generation, msgpack.unpackb(packed), own is not None
+    for _ in range(READ_ATTEMPTS):
+        generation = current(client)
+        if generation is None:
+            return None
+        keys = [f"recs:{generation.name}:{user_id}", f"popular:{generation.name}"]
+        own, popular = cast("list[bytes | None]", client.mget(keys))
+        if popular is not None:  # it is the first to go when a generation is removed
+            return generation, msgpack.unpackb(popular if own is None else own), own is not None
+    raise PublicationError(LOST)
 
 
-def _generation(client: redis.Redis, name: str) -> Generation:
-    meta = {
-        key.decode(): value for key, value in cast("dict[bytes, bytes]", client.hgetall(f"recs-meta:{name}")).items()
-    }
+def _generation(name: str, meta: Mapping[bytes, bytes]) -> Generation:
     return Generation(
         name=name,
-        as_of=date.fromisoformat(meta["as_of"].decode()),
-        versions=msgpack.unpackb(meta["versions"]),
-        lists=int(meta["lists"]),
-        published_at=datetime.fromisoformat(meta["published_at"].decode()),
+        as_of=date.fromisoformat(meta[b"as_of"].decode()),
+        versions=msgpack.unpackb(meta[b"versions"]),
+        lists=int(meta[b"lists"]),
+        published_at=datetime.fromisoformat(meta[b"published_at"].decode()),
     )
 
 
@@ -182,9 +196,9 @@ def _remove_others(client: redis.Redis, newest: int) -> None:
     kept = {client.get(CURRENT), client.get(PREVIOUS)}
     older = cast("list[bytes]", client.zrangebyscore(GENERATIONS, 0, newest))
     for name in (one for one in older if one not in kept):
+        client.unlink(b"popular:" + name, b"recs-meta:" + name)
         for prefix in (b"recs:", b"owned:"):
             keys = client.scan_iter(match=prefix + name + b":*", count=KEYS_PER_ROUND_TRIP)
             for batch in _batches(keys):
                 client.unlink(*batch)
-        client.unlink(b"popular:" + name, b"recs-meta:" + name)
         client.zrem(GENERATIONS, name)

@@ -215,13 +215,9 @@ def test_an_item_is_on_sale_by_its_dates_on_the_morning_after(
     assert on_sale == last_known_days
 
 
-@pytest.mark.parametrize(
-    ("rule", "item"), [("unreleased_is_hidden", "soon"), ("withdrawn_is_hidden", "gone")]
-)
+@pytest.mark.parametrize(("rule", "item"), [("unreleased_is_hidden", "soon"), ("withdrawn_is_hidden", "gone")])
 def test_each_rule_of_the_sale_can_be_switched_off_alone(said: Make, rule: str, item: str) -> None:
-    items = said(
-        ITEMS, {"ds": 1, "item_id": "soon", "released_on": 9}, {"ds": 1, "item_id": "gone", "withdrawn_on": 3}
-    )
+    items = said(ITEMS, {"ds": 1, "item_id": "soon", "released_on": 9}, {"ds": 1, "item_id": "gone", "withdrawn_on": 3})
     assert rows(rules.on_sale(items, january(5), Rules()), "item_id") == []
     assert rows(rules.on_sale(items, january(5), Rules(**{rule: False})), "item_id") == [item]
 
@@ -233,8 +229,6 @@ def test_an_item_needs_verification_only_where_it_is_adult_and_the_rule_is_on(sa
         {"ds": 1, "item_id": "tame", "is_adult": False},
         {"ds": 1, "item_id": "who", "is_adult": None},
     )
-    on, off = (
-        rules.on_sale(items, january(5), Rules(adult_needs_verification=is_on)) for is_on in (True, False)
-    )
+    on, off = (rules.on_sale(items, january(5), Rules(adult_needs_verification=is_on)) for is_on in (True, False))
     assert rows(on, "item_id", "is_adult") == [("adult", True), ("tame", False), ("who", False)]
     assert rows(off, "is_adult") == [False, False, False]

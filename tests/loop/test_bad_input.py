@@ -61,7 +61,7 @@ def test_an_unreadable_file_is_named_and_leaves_the_lake_empty(
 ) -> None:
     land(tmp_path, gzip.compress((HEADER + "U1,B1,view,2026-01-06T10:00:00,1,2.5\n").encode()), "2026-01-06")
     land(tmp_path, content)
-    code, words = run("run")
+    code, words = run("run", "--to", "2026-01-06")
     assert code == 1
     assert "events/2026-01-05.csv.gz" in words
     assert told in words

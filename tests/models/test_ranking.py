@@ -296,3 +296,9 @@ def test_best_columns_are_the_first_of_a_full_stable_sort(rows: list[list[float]
 def test_best_columns_of_a_wide_matrix_with_ties_at_the_edge() -> None:
     scores: NDArray[np.float32] = np.random.default_rng(5).integers(0, 12, size=(40, 1_000)).astype(np.float32)
     assert (best_columns(scores, 100) == np.argsort(-scores, axis=1, kind="stable")[:, :100]).all()
+
+
+def test_best_columns_of_a_wide_matrix_keep_ties_in_order_where_the_edge_is_clear() -> None:
+    tens = np.repeat(np.arange(100, dtype=np.float32), 10)
+    scores: NDArray[np.float32] = np.stack([np.random.default_rng(row).permutation(tens) for row in range(20)])
+    assert (best_columns(scores, 50) == np.argsort(-scores, axis=1, kind="stable")[:, :50]).all()

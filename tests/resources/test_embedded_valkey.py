@@ -120,9 +120,7 @@ def test_a_folder_with_a_very_long_path_works(tmp_path: Path) -> None:
         assert embedded_valkey.stop(deep)
 
 
-def test_a_server_that_cannot_start_says_what_its_log_says(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_cannot_start_says_what_its_log_says(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded_valkey, "START_SECONDS", 0.5)
     (folder / "appendonlydir").mkdir(parents=True)
     (folder / "appendonlydir" / "appendonly.aof.manifest").write_text("nonsense\n")

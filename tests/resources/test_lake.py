@@ -96,9 +96,7 @@ def test_each_write_is_a_version(lake: DeltaLake) -> None:
 
 
 @pytest.mark.parametrize("is_first_write", [True, False])
-def test_a_row_outside_the_range_is_refused_and_nothing_is_written(
-    lake: DeltaLake, is_first_write: bool
-) -> None:
+def test_a_row_outside_the_range_is_refused_and_nothing_is_written(lake: DeltaLake, is_first_write: bool) -> None:
     if not is_first_write:
         lake.replace(SALES, sales((3, "a", 1)), days(3, 3))
     before = stored(lake)
@@ -168,9 +166,7 @@ SALE = st.tuples(st.integers(1, 4), st.sampled_from("ab"), st.integers(0, 9))
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3), st.lists(SALE, max_size=4)), max_size=3)
-)
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3), st.lists(SALE, max_size=4)), max_size=3))
 def test_a_sequence_of_replacements_does_what_it_would_do_to_a_list(
     tmp_path_factory: pytest.TempPathFactory, writes: list[tuple[int, int, list[tuple[int, str, int | None]]]]
 ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -121,10 +122,10 @@ def window(slot: int) -> SlotWindow:
 WINDOWS = [window(4), window(6), window(8)]
 
 
-def settled(through: int, **more: int | None) -> Days:
+def settled(through: int, **more: Any) -> Days:
     """Days 0 to `through` are landed and ingested; closed too, unless `today` says that they are not."""
     state = {number: str(number) for number in range(through + 1)}
-    return days(state, state, **more)  # type: ignore[arg-type]
+    return days(state, state, **more)
 
 
 def slots(starts: list[Start]) -> list[int]:
@@ -149,6 +150,12 @@ class TestTraining:
         known = settled(8)
         assert slots(training(replace(known, landed={**known.landed, day(5): "new"}), WINDOWS, {}, ())) == [4]
         assert training(replace(known, landed={**known.landed, day(0): "new"}), WINDOWS, {}, ()) == []
+
+    def test_days_before_the_training_window_count_too_because_what_users_own_reaches_back_to_them(self) -> None:
+        short = SlotWindow(day(8), first=day(5), holdout=day(7), last=day(7))
+        known = settled(8)
+        assert slots(training(known, [short], {}, ())) == [8]
+        assert training(replace(known, landed={**known.landed, day(2): "new"}), [short], {}, ()) == []
 
     def test_a_day_that_is_being_ingested_again_is_waited_for(self) -> None:
         assert slots(training(replace(settled(8), running=frozenset({day(7)})), WINDOWS, {}, ())) == [6]
