@@ -1,5 +1,6 @@
 """The one assembly: configuration and settings in, Dagster definitions out. Tests come through the same door."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from recsys_assets.platform import BUNDLED_CONFIG, Platform, load_platform
 from recsys_assets.registry.assets import build_assets as registry_assets
 from recsys_assets.serving.assets import build_assets as serving_assets
 from recsys_assets.validation.assets import build_assets as validation_assets
+from recsys_assets.validation.blend import build_assets as blend_assets
 from resources.settings import Settings
 from resources.wiring import build_resources
 from sensors import build_sensors
@@ -23,6 +25,7 @@ ASSET_BUILDERS = (
     feature_assets,
     model_assets,
     validation_assets,
+    blend_assets,
     registry_assets,
     recommendation_assets,
     serving_assets,
@@ -55,8 +58,15 @@ def configured_platform(settings: Settings) -> Platform:
     return load_platform(settings.config or BUNDLED_CONFIG)
 
 
+def allow_known_warnings() -> None:
+    """Let pass the warnings about features of Dagster that are used on purpose before they are declared stable."""
+    for expected in (dg.BetaWarning, dg.PreviewWarning):
+        warnings.simplefilter("ignore", expected)
+
+
 @dg.definitions
 def defs() -> dg.Definitions:
     """What `workspace.yaml` loads: the platform and the resources of this environment."""
+    allow_known_warnings()
     settings = Settings.from_env()
     return build_definitions(configured_platform(settings), build_resources(settings))

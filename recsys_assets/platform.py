@@ -5,6 +5,7 @@ A family's hyper-parameters are checked by the family itself, in `models`.
 """
 
 import difflib
+import re
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -59,11 +60,18 @@ class EventWeights(Declared):
 class Training(Declared):
     """When models are trained, and on which days."""
 
-    slots: str = Field("0 0 * * 1,3,5", description="cron expression, in the configured time zone")
+    slots: str = Field("0 0 * * 1,3,5", description="cron expression at midnight, in the configured time zone")
     train_days: Annotated[int, Field(ge=1)] = 365
     holdout_days: Annotated[int, Field(ge=1)] = 7
     min_history_days: Annotated[int, Field(ge=2)] = 28
     seed: int = 0
+
+    @field_validator("slots")
+    @classmethod
+    def _is_cron_at_midnight(cls, slots: str) -> str:
+        if not re.fullmatch(r"0 0( [0-9*,/-]+){3}", slots):
+            raise ValueError("write it as five cron fields that begin with `0 0`, such as `0 0 * * 1,3,5`")
+        return slots
 
     @model_validator(mode="after")
     def _leaves_days_to_train_on(self) -> Self:
@@ -187,12 +195,25 @@ def load_platform(path: Path) -> Platform:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read ({error}); set RECSYS_CONFIG to a recsys.yaml") from error
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, _StrictLoader)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path}: is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: must hold keys and values such as `first_day: 2026-01-01`")
     return checked(Platform, content, str(path))
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice, instead of silently taking the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in seen:
+                raise yaml.YAMLError(f"the key {name!r} is given twice, again in line {key.start_mark.line + 1}")
+            seen.add(name)
+        return super().construct_mapping(node, deep)
 
 
 def checked(model: type[ModelT], content: dict[str, Any], where: str) -> ModelT:

@@ -62,8 +62,10 @@ class Days:
         return day < max(self.landed, default=date.min) or day + ONE_DAY < self.today
 
     def is_settled(self, day: date) -> bool:
-        """Whether the day is ingested as it has landed."""
-        return day in self.ingested and self.ingested[day] == self.landed.get(day, "") and day not in self.running
+        """Whether the day is ingested as it has landed; files that were cleared away afterwards are not missed."""
+        if day not in self.ingested or day in self.running:
+            return False
+        return day not in self.landed or self.ingested[day] == self.landed[day]
 
     def expected(self) -> list[date]:
         """Every day that has ended and is closed or has landed, oldest first; none before anything has landed."""

@@ -13,13 +13,14 @@ from recsys_assets.partitions import slot_days, slot_partitions
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import days_between
 from recsys_assets.serving.assets import ONLINE_STORE_KEY
-from recsys_assets.slot_window import SlotWindow, slot_window
+from recsys_assets.slot_window import ONE_DAY, SlotWindow, slot_window
 from recsys_assets.validation.gate import required_checks
 from resources.lake import DeltaLake
 from resources.landing import Landing
 from sensors.decisions import INFERENCE_TAG, Days, Outcome
 
 PARTITION_TAG = "dagster/partition"
+APPROVALS_LOOKED_AT = 50
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -61,18 +62,19 @@ def read_days(
 
 
 def read_windows(platform: Platform, now: datetime) -> list[SlotWindow]:
-    """Every slot that exists, oldest first."""
-    return [slot_window(platform, slot) for slot in slot_days(slot_partitions(platform), now)]
+    """Every slot that exists and has enough history, oldest first; a short replay may have none."""
+    windows = [slot_window(platform, slot) for slot in slot_days(slot_partitions(platform), now)]
+    return [one for one in windows if one.last >= platform.first_slot_day - ONE_DAY]
 
 
 def read_outcomes(platform: Platform, lake: DeltaLake, instance: dg.DagsterInstance) -> dict[date, Outcome]:
     """What became of each slot that was trained: the least finished of its families speaks for it."""
     verdicts = lake.scan(VERDICTS).select("ds", "family", "version", "check", "passed").collect()
-    approvals = {family: read_approval(instance, family) for family in platform.families}
+    approved_up_to = {family: _newest_slot_ever_approved(instance, family) for family in platform.families}
     outcomes: dict[date, Outcome] = {}
     for (slot,), rows in verdicts.group_by("ds"):
         if isinstance(slot, date):
-            found = [_outcome(platform, family, slot, rows, approvals[family]) for family in platform.families]
+            found = [_outcome(platform, family, slot, rows, approved_up_to[family]) for family in platform.families]
             outcomes[slot] = "unfinished" if "unfinished" in found else found[0]
     return outcomes
 
@@ -122,7 +124,14 @@ def published_key(instance: dg.DagsterInstance, day: date) -> str | None:
     return None if run is None else run.tags.get(INFERENCE_TAG)
 
 
-def _outcome(platform: Platform, family: str, slot: date, rows: pl.DataFrame, approval: Approval | None) -> Outcome:
+def _newest_slot_ever_approved(instance: dg.DagsterInstance, family: str) -> date:
+    """A rollback goes back to an older slot, but does not undo that newer ones were approved."""
+    records = instance.fetch_materializations(dg.AssetKey(["approved", family]), limit=APPROVALS_LOOKED_AT).records
+    slots = [one.asset_materialization.metadata["slot"].value for one in records if one.asset_materialization]
+    return max((date.fromisoformat(str(slot)) for slot in slots), default=date.min)
+
+
+def _outcome(platform: Platform, family: str, slot: date, rows: pl.DataFrame, approved_up_to: date) -> Outcome:
     """What became of the newest version that a family trained for a slot."""
     mine = rows.filter(pl.col("family") == family).with_columns(pl.col("version").cast(pl.Int64))
     newest = mine.filter(pl.col("version") == pl.col("version").max())
@@ -130,7 +139,7 @@ def _outcome(platform: Platform, family: str, slot: date, rows: pl.DataFrame, ap
         return "refused"
     if not required_checks(family) <= set(newest["check"]):
         return "unfinished"
-    if approval is not None and approval.slot >= slot:
+    if approved_up_to >= slot:
         return "approved"
     return "waiting" if platform.families[family].approval == "manual" else "unfinished"
 

@@ -34,6 +34,7 @@ GRAPH = {
     "models/als": (SLOTS, {"features/training_set"}),
     "validation/popularity": (SLOTS, {"features/training_set", "models/popularity"}),
     "validation/als": (SLOTS, {"features/training_set", "models/popularity", "models/als"}),
+    "validation/final": (SLOTS, {"features/training_set", "models/popularity", "models/als"}),
     "releases/popularity": (SLOTS, {"features/training_set", "validation/popularity"}),
     "releases/als": (SLOTS, {"features/training_set", "validation/als"}),
     "approved/popularity": (None, {"releases/popularity"}),

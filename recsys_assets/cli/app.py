@@ -1,12 +1,10 @@
 """The command itself: names, options, exit codes, and one clear message when something is wrong."""
 
 import sys
-import warnings
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
-import dagster as dg
 import typer
 from rich.console import Console
 
@@ -142,9 +140,9 @@ def recommend(
 def main() -> None:
     """Run the command; an expected error becomes one message and exit code 1."""
     from recsys_assets.cli.installation import BusyError
+    from recsys_assets.definitions import allow_known_warnings
 
-    for expected in (dg.BetaWarning, dg.PreviewWarning):  # features used on purpose
-        warnings.simplefilter("ignore", expected)
+    allow_known_warnings()
     try:
         app()
     except (*EXPECTED_ERRORS, BusyError) as error:

@@ -8,6 +8,7 @@ from recsys_assets.cli.driver import Finished, Limits, drive
 from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.progress import RunProgress, run_progress
 from recsys_assets.platform import ConfigurationError
+from sensors.state import read_approvals
 
 EVERYTHING = Limits()
 
@@ -43,6 +44,8 @@ def run_to_fixed_point(installation: Installation, limits: Limits = EVERYTHING) 
             _tell(one, progress)
         if not finished:
             progress.console.print("Nothing is due: every landed day is ingested, trained on and published.")
+        if not read_approvals(installation.platform, installation.instance):
+            progress.console.print(_why_nothing_serves(installation), soft_wrap=True)
     return not any(one.errors for one in finished)
 
 
@@ -55,6 +58,15 @@ def check_services(installation: Installation) -> None:
     """
     installation.online_store.connect()
     installation.model_registry.check()
+
+
+def _why_nothing_serves(installation: Installation) -> str:
+    platform = installation.platform
+    return (
+        f"No model is approved, so nothing is published: training begins with the first slot from "
+        f"{platform.first_slot_day} on (training.min_history_days is {platform.training.min_history_days}) "
+        "whose days are closed; `recsys models` shows what was refused, `recsys doctor` what has landed."
+    )
 
 
 def _check_limits(limits: Limits, installation: Installation) -> None:

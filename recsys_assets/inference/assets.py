@@ -14,8 +14,8 @@ from recsys_assets.columns import (
     recommendations_table,
 )
 from recsys_assets.features.store import FeatureStore
-from recsys_assets.inference.composition import FamilyLists, blend, compose
 from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
+from recsys_assets.models.composition import FamilyLists, blend, compose
 from recsys_assets.models.family import Interactions
 from recsys_assets.models.ranking import rank
 from recsys_assets.partitions import day_partitions, day_to_history

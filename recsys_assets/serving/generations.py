@@ -22,6 +22,8 @@ CURRENT, PREVIOUS, GENERATIONS, SEQUENCE = (
     "recs-sequence",
 )
 KEYS_PER_ROUND_TRIP = 1_000
+REMOVED = -1
+"""Instead of its sequence number: a generation whose keys are being removed."""
 READ_ATTEMPTS = 10
 """A reader starts again when publications have removed what it was about to read."""
 LOST = f"keys of the generation in use are lost; delete {CURRENT} and publish again"
@@ -82,11 +84,7 @@ def publish(
     Raises:
         PublicationError: Not every key arrived, or a generation of a newer day is in use.
     """
-    serving = current(client)
-    if serving is not None and serving.as_of > as_of:
-        raise PublicationError(
-            f"{serving.name} knows the days up to {serving.as_of}; {as_of} is older and stays unpublished"
-        )
+    _refuse_older(client, as_of)
     sequence = int(client.incr(SEQUENCE))
     name = f"{as_of:%Y%m%d}-{sequence}"
     client.zadd(GENERATIONS, {name: sequence})
@@ -104,7 +102,11 @@ def publish(
     }
     client.set(f"popular:{name}", msgpack.packb(list(popular)))
     client.hset(f"recs-meta:{name}", mapping=meta)
-    _switch(client, name)
+    try:
+        _switch(client, name, sequence, as_of)
+    except PublicationError:
+        client.zadd(GENERATIONS, {name: REMOVED})  # the next publication removes what has been written
+        raise
     _remove_others(client, sequence)
     return Generation(name, as_of, dict(versions), count, now)
 
@@ -181,21 +183,40 @@ def _check_count(client: redis.Redis, name: str, users: list[UserList]) -> None:
         )
 
 
-def _switch(client: redis.Redis, name: str) -> None:
-    """Point readers at the new generation and remember the one before, in one step."""
-    before = client.get(CURRENT)
-    pipeline: Any = client.pipeline(transaction=True)
-    if before is not None:
-        pipeline.set(PREVIOUS, before)
-    pipeline.set(CURRENT, name)
-    pipeline.execute()
+def _refuse_older(client: redis.Redis, as_of: date) -> None:
+    serving = current(client)
+    if serving is not None and serving.as_of > as_of:
+        raise PublicationError(
+            f"{serving.name} knows the days up to {serving.as_of}; {as_of} is older and stays unpublished"
+        )
+
+
+def _switch(client: redis.Redis, name: str, sequence: int, as_of: date) -> None:
+    """Point readers at the new generation and remember the one before, in one step.
+
+    Another publication may have been switched to meanwhile: then an older day is refused, and so is a generation
+    that the other one has removed as unfinished.
+    """
+
+    def switch(pipeline: Any) -> None:
+        _refuse_older(client, as_of)
+        if pipeline.zscore(GENERATIONS, name) != sequence:
+            raise PublicationError(f"generation {name} was overtaken by another publication, which removed it")
+        before = pipeline.get(CURRENT)
+        pipeline.multi()
+        if before is not None:
+            pipeline.set(PREVIOUS, before)
+        pipeline.set(CURRENT, name)
+
+    client.transaction(switch, CURRENT, GENERATIONS)
 
 
 def _remove_others(client: redis.Redis, newest: int) -> None:
     """Remove older generations, also unfinished ones, except the one in use and the one before it."""
     kept = {client.get(CURRENT), client.get(PREVIOUS)}
-    older = cast("list[bytes]", client.zrangebyscore(GENERATIONS, 0, newest))
+    older = cast("list[bytes]", client.zrangebyscore(GENERATIONS, "-inf", newest))
     for name in (one for one in older if one not in kept):
+        client.zadd(GENERATIONS, {name: REMOVED})  # first of all, so that nobody switches to what is left of it
         client.unlink(b"popular:" + name, b"recs-meta:" + name)
         for prefix in (b"recs:", b"owned:"):
             keys = client.scan_iter(match=prefix + name + b":*", count=KEYS_PER_ROUND_TRIP)

@@ -64,7 +64,7 @@ def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFa
             CANDIDATE,
         )
         holdout = holdout_of(FeatureStore(platform, lake, engine), window)
-        values, measured = _measure(family, candidate, fallback, baseline, holdout)
+        values, measured = measure(family, candidate, fallback, baseline, holdout)
         verdicts = judge_candidate(family.name, measured, family.settings.gate)
         _keep(lake, model_registry, version, values, measured, verdicts)
         numbers = {name: value for name, value in values.items() if value is not None}
@@ -74,7 +74,7 @@ def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFa
     return report
 
 
-def _measure(
+def measure(
     family: ConfiguredFamily,
     candidate: Artifact,
     fallback: ConfiguredFamily,

@@ -23,9 +23,7 @@ EVENT_COLUMNS = {
 
 def platform_of(table: str = "events", time_zone: str = "UTC", tolerance: int = 0, **source: Any) -> Platform:
     events = {"path": "{date}.csv", "columns": EVENT_COLUMNS, "event_type": {"column": "type"}}
-    sources = {"events": events} | {
-        table: ({"path": "{date}.csv"} | (events if table == "events" else {})) | source
-    }
+    sources = {"events": events} | {table: ({"path": "{date}.csv"} | (events if table == "events" else {})) | source}
     return Platform.model_validate(
         {
             "time_zone": time_zone,
@@ -43,9 +41,7 @@ def canonical(platform: Platform, *bodies: str, table: str = "events") -> Canoni
     return to_canonical(read_files(files, mapping), SOURCE_TABLES[table], mapping, platform)
 
 
-def event(
-    user: str = "u1", item: str = "b1", kind: str = "view", at: str = "2026-01-05 10:00", rest: str = ","
-) -> str:
+def event(user: str = "u1", item: str = "b1", kind: str = "view", at: str = "2026-01-05 10:00", rest: str = ",") -> str:
     return f"user,item,type,at,n,price\n{user},{item},{kind},{at},{rest}\n"
 
 
@@ -200,12 +196,8 @@ ITEM_COLUMNS = {
 def test_the_last_row_of_a_day_wins_in_a_change_log_and_the_others_are_counted_as_folded() -> None:
     platform = platform_of("items", columns=ITEM_COLUMNS)
     header = "item,title,out,adult\n"
-    rows = canonical(
-        platform, header + "b1,Old,,\nb2,Other,,\n", header + "b1,New,2026-01-05,X\n", table="items"
-    )
-    assert rows.accepted.select("item_id", "title", "released_on", "is_adult", "creator").sort(
-        "item_id"
-    ).rows() == [
+    rows = canonical(platform, header + "b1,Old,,\nb2,Other,,\n", header + "b1,New,2026-01-05,X\n", table="items")
+    assert rows.accepted.select("item_id", "title", "released_on", "is_adult", "creator").sort("item_id").rows() == [
         ("b1", "New", DAY, True, None),
         ("b2", "Other", None, None, None),
     ]

@@ -27,9 +27,7 @@ def test_files_are_sorted_by_day_and_name() -> None:
 
 
 def test_a_day_that_does_not_exist_is_ignored() -> None:
-    assert (
-        files_by_day(["2011-02-31.csv", "2011-13-01.csv", "0000-01-01.csv"], mapping_of("{date}.csv")) == {}
-    )
+    assert files_by_day(["2011-02-31.csv", "2011-13-01.csv", "0000-01-01.csv"], mapping_of("{date}.csv")) == {}
 
 
 @pytest.mark.parametrize(

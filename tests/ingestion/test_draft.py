@@ -13,9 +13,7 @@ from recsys_assets.ingestion.draft import NothingToDraftError, draft_mapping
 from recsys_assets.ingestion.samples import Sample, template_of
 from recsys_assets.platform import BUNDLED_CONFIG, Platform, load_platform
 
-EVENTS = (
-    b"user,book,action,at,pieces,price\nu1,b1,purchase,2026-01-05T10:00:00,1,9.5\nu2,b2,view,2026-01-05,,\n"
-)
+EVENTS = b"user,book,action,at,pieces,price\nu1,b1,purchase,2026-01-05T10:00:00,1,9.5\nu2,b2,view,2026-01-05,,\n"
 EBOOK_STORE = {
     "events/2026-01-05.csv.gz": gzip.compress(EVENTS),
     "events/2026-01-06.csv.gz": gzip.compress(EVENTS),
@@ -59,9 +57,7 @@ def test_negative_quantities_become_refunds_and_float_ids_lose_their_fraction(tm
 def test_parquet_in_folders_named_by_day_is_understood(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     pl.DataFrame({"userId": [1], "productId": [2], "ts": [1_767_600_000]}).write_parquet(buffer)
-    _, platform = drafted(
-        {"views/dt=2026-01-05/part-00000-ab.c000.snappy.parquet": buffer.getvalue()}, tmp_path
-    )
+    _, platform = drafted({"views/dt=2026-01-05/part-00000-ab.c000.snappy.parquet": buffer.getvalue()}, tmp_path)
     events = platform.sources["events"]
     assert (events.path, events.format) == ("views/dt={date}/part-*.parquet", "parquet")
     assert events.event_type is not None

@@ -23,9 +23,7 @@ pytestmark = pytest.mark.skipif(not DAILY.is_dir(), reason="needs the Online Ret
 def canonical(platform: Platform, table: str) -> CanonicalRows:
     mapping = platform.sources[table]
     days = files_by_day((path.name for path in DAILY.iterdir()), mapping)
-    landed = (
-        DayFile(day, name, (DAILY / name).read_bytes()) for day, names in days.items() for name in names
-    )
+    landed = (DayFile(day, name, (DAILY / name).read_bytes()) for day, names in days.items() for name in names)
     return to_canonical(read_files(landed, mapping), SOURCE_TABLES[table], mapping, platform)
 
 

@@ -107,9 +107,7 @@ def test_a_header_without_rows_is_an_empty_day() -> None:
         (b"", "day.csv.gz", "is empty"),
     ],
 )
-def test_a_file_that_cannot_be_read_at_all_says_what_is_wrong(
-    data: bytes, file_name: str, sentence: str
-) -> None:
+def test_a_file_that_cannot_be_read_at_all_says_what_is_wrong(data: bytes, file_name: str, sentence: str) -> None:
     with pytest.raises(UnreadableFileError, match=sentence):
         read(data, file_name)
 

@@ -13,14 +13,10 @@ CSV = SourceMapping.model_validate({"path": "{date}.csv", "columns": COLUMNS})
 JSONL = SourceMapping.model_validate({"path": "{date}.jsonl", "format": "jsonl", "columns": COLUMNS})
 
 PIECES = ["1", "x", " ", ",", '"', '""', "\n", "\r\n", "\r", "\x00", "é", "\u2028", "\ufeff", "NULL", "#"]
-csv_bodies = st.lists(st.sampled_from([*PIECES, ",", "\n", ',"', '",'])).map(
-    lambda parts: "".join(parts).encode()
-)
+csv_bodies = st.lists(st.sampled_from([*PIECES, ",", "\n", ',"', '",'])).map(lambda parts: "".join(parts).encode())
 broken_bodies = st.lists(st.one_of(csv_bodies, st.binary(max_size=6))).map(b"".join)
 FIELDS = st.sampled_from(["", "1", "x y", '"a,b"', '"a ""b"""', '""', "é", " "])
-plain_bodies = st.lists(st.lists(FIELDS, max_size=3).map(",".join)).map(
-    lambda lines: "\n".join(lines).encode()
-)
+plain_bodies = st.lists(st.lists(FIELDS, max_size=3).map(",".join)).map(lambda lines: "\n".join(lines).encode())
 
 
 @given(st.one_of(csv_bodies, plain_bodies))
@@ -50,11 +46,7 @@ def test_the_rows_of_any_csv_file_put_together_are_its_text(body: bytes) -> None
     assert rows["line"].is_sorted()
 
 
-@given(
-    st.lists(st.one_of(st.binary(max_size=8), st.sampled_from([b"\n", b'{"a":1}', b'"', b"\r\n"]))).map(
-        b"".join
-    )
-)
+@given(st.lists(st.one_of(st.binary(max_size=8), st.sampled_from([b"\n", b'{"a":1}', b'"', b"\r\n"]))).map(b"".join))
 @settings(max_examples=200, deadline=None)
 def test_every_line_of_any_jsonl_file_is_one_row(body: bytes) -> None:
     data = b'{"a": 1}\n' + body

@@ -124,5 +124,5 @@ def test_a_server_that_cannot_start_says_what_its_log_says(folder: Path, monkeyp
     monkeypatch.setattr(embedded_valkey, "START_SECONDS", 0.5)
     (folder / "appendonlydir").mkdir(parents=True)
     (folder / "appendonlydir" / "appendonly.aof.manifest").write_text("nonsense\n")
-    with pytest.raises(OnlineStoreError, match="its log says.*Invalid AOF manifest.*unset RECSYS_REDIS_URL"):
+    with pytest.raises(OnlineStoreError, match=r"its log says.*Invalid AOF manifest.*unset RECSYS_REDIS_URL"):
         OnlineStore(folder=str(folder)).connect()

@@ -135,13 +135,13 @@ def test_what_may_not_be_listed_or_read_is_an_error_and_not_empty(open_folder: P
         with pytest.raises(LandingError, match=r"a\.csv: cannot be read .*check its permissions"):
             LocalLanding(root=str(open_folder)).read("a.csv")
         for root in (open_folder, open_folder / "events", open_folder / "events" / "inside"):
-            with pytest.raises(LandingError, match="cannot be listed .*Permission denied"):
+            with pytest.raises(LandingError, match=r"cannot be listed .*Permission denied"):
                 LocalLanding(root=str(root)).files()
 
 
 def test_a_folder_inside_itself_is_an_error_and_not_endless(tmp_path: Path) -> None:
     (tmp_path / "again").symlink_to(tmp_path)
-    with pytest.raises(LandingError, match="cannot be listed .*symbolic links"):
+    with pytest.raises(LandingError, match=r"cannot be listed .*symbolic links"):
         LocalLanding(root=str(tmp_path)).files()
 
 

@@ -158,6 +158,25 @@ def test_a_publication_that_is_killed_half_way_changes_nothing_and_the_next_one_
     assert generations(valkey) == {first.name, second.name}
 
 
+@pytest.mark.parametrize(
+    ("day_of_the_other", "message"),
+    [(DAY, "overtaken by another publication"), (DAY + timedelta(days=1), "2026-01-05 is older")],
+)
+def test_of_two_publications_at_once_the_one_that_finishes_last_gives_way(
+    valkey: redis.Redis, day_of_the_other: date, message: str
+) -> None:
+    def users() -> Iterator[UserList]:
+        for number in range(1_500):
+            yield UserList(f"user{number}", ["never"], ["never"])
+        publish_number(valkey, 2, day_of_the_other)
+
+    with pytest.raises(PublicationError, match=message):
+        publish(valkey, DAY, VERSIONS, users(), ["never"])
+    assert read(valkey, "ann") == lists_of(2)[0].item_ids
+    third, fourth = (publish_number(valkey, number, day_of_the_other) for number in (3, 4))
+    assert generations(valkey) == {third.name, fourth.name}
+
+
 def test_a_reader_during_publications_never_sees_a_missing_or_a_mixed_list(valkey: redis.Redis) -> None:
     is_over = Event()
     publish_number(valkey, 1)

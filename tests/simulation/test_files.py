@@ -13,15 +13,11 @@ from recsys_assets.simulation import StoreParameters, simulate
 
 
 def contents(landing: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(landing)): path.read_bytes() for path in landing.rglob("*") if path.is_file()
-    }
+    return {str(path.relative_to(landing)): path.read_bytes() for path in landing.rglob("*") if path.is_file()}
 
 
 def tiny(**chosen: int) -> StoreParameters:
-    return StoreParameters(
-        first_day=date(2026, 1, 5), users=40, items=40, bots=1, dirty_row_share=0.05, **chosen
-    )
+    return StoreParameters(first_day=date(2026, 1, 5), users=40, items=40, bots=1, dirty_row_share=0.05, **chosen)
 
 
 def test_the_same_parameters_write_the_same_bytes_even_over_older_files(tmp_path: Path) -> None:
@@ -39,12 +35,8 @@ def test_another_seed_writes_another_store(tmp_path: Path) -> None:
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    seed=st.integers(0, 2**40), days=st.integers(1, 12), more=st.integers(1, 8), new_items=st.integers(0, 5)
-)
-def test_a_longer_simulation_begins_with_the_same_files(
-    seed: int, days: int, more: int, new_items: int
-) -> None:
+@given(seed=st.integers(0, 2**40), days=st.integers(1, 12), more=st.integers(1, 8), new_items=st.integers(0, 5))
+def test_a_longer_simulation_begins_with_the_same_files(seed: int, days: int, more: int, new_items: int) -> None:
     with TemporaryDirectory() as folder:
         short, long = Path(folder, "short"), Path(folder, "long")
         simulate(tiny(seed=seed, days=days, new_items_per_day=new_items), short)

@@ -29,9 +29,7 @@ def columns(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
     members=st.lists(st.tuples(st.integers(0, 5), st.sampled_from([0.0, 1e-9, 0.5, 3.0, 1e6])), max_size=40),
     seed=st.integers(0, 1_000),
 )
-def test_a_draw_takes_a_member_with_weight_from_its_own_group_or_says_that_there_is_none(
-    members, seed
-) -> None:
+def test_a_draw_takes_a_member_with_weight_from_its_own_group_or_says_that_there_is_none(members, seed) -> None:
     group, weight = (
         np.array([m[0] for m in members], dtype=np.int64),
         np.array([m[1] for m in members], float),
@@ -61,17 +59,13 @@ def test_ownership_behaves_like_a_set_of_pairs(first, more, data) -> None:
     asked = first + more
     assert list(owned.includes(*columns(asked))) == [pair in expected for pair in asked]
     users, books = owned.owners(np.array([True, False, True, False, False, False]))
-    assert set(zip(users.tolist(), books.tolist(), strict=True)) == {
-        pair for pair in expected if pair[1] in (0, 2)
-    }
+    assert set(zip(users.tolist(), books.tolist(), strict=True)) == {pair for pair in expected if pair[1] in (0, 2)}
 
 
 def test_a_block_counts_on_the_whole_day_on_which_it_is_lifted(parameters) -> None:
     days = simulated_days(replace(parameters, blocks_per_thousand_users=500))
     yesterday = next(days).state
-    today = next_blocks(
-        yesterday.blocks, yesterday.people, yesterday.catalogue, parameters, np.random.default_rng(3)
-    )
+    today = next_blocks(yesterday.blocks, yesterday.people, yesterday.catalogue, parameters, np.random.default_rng(3))
     lifted = set(today.at_some_time.keys()) - set(today.at_the_end.keys())
     assert len(lifted) == (~today.changes.is_blocked).sum() > 0
     assert set(yesterday.blocks.keys()) <= set(today.at_some_time.keys())

@@ -82,8 +82,6 @@ def test_blocks_are_lifted_only_where_they_stand(store) -> None:
 
 
 def test_every_purchase_follows_a_look_of_the_same_day(store) -> None:
-    looks = (
-        store.events.filter(action="view").group_by("ds", "user", "book").agg(looked_at=pl.col("at").min())
-    )
+    looks = store.events.filter(action="view").group_by("ds", "user", "book").agg(looked_at=pl.col("at").min())
     bought = store.events.filter(action="purchase").join(looks, on=["ds", "user", "book"], how="left")
     assert (bought["looked_at"] < bought["at"]).fill_null(value=False).all()

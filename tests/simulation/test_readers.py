@@ -50,14 +50,10 @@ def test_the_next_volume_is_mostly_bought_within_days(store) -> None:
 
 
 def test_owners_of_a_series_come_back_when_a_new_volume_is_released(store) -> None:
-    kept = readers_purchases(store).join(
-        store.events.filter(action="refund"), on=["user", "book"], how="anti"
-    )
+    kept = readers_purchases(store).join(store.events.filter(action="refund"), on=["user", "book"], how="anti")
     releases = store.items.group_by(book_next="book").agg(pl.col("released").last())
     new = releases.filter(pl.col("released").is_between(date(2026, 1, 26), date(2026, 2, 10)))
-    fans = kept.join(next_volumes(store).join(new, on="book_next"), on="book").filter(
-        pl.col("ds") < pl.col("released")
-    )
+    fans = kept.join(next_volumes(store).join(new, on="book_next"), on="book").filter(pl.col("ds") < pl.col("released"))
     bought = store.events.filter(action="purchase").select("user", "ds", book_next="book")
     came = fans.join(bought, on=["user", "book_next"], suffix="_next")
     assert len(fans) > 50
@@ -106,9 +102,7 @@ def test_bots_look_and_do_nothing_else(store) -> None:
 
 def test_test_accounts_click_many_times_as_much_as_readers(store) -> None:
     views = store.events.filter(action="view").group_by("user").len()
-    is_test, is_bot = (
-        pl.col("user").is_in(ids) for ids in (store.summary.test_account_ids, store.summary.bot_ids)
-    )
+    is_test, is_bot = (pl.col("user").is_in(ids) for ids in (store.summary.test_account_ids, store.summary.bot_ids))
     assert views.filter(is_test)["len"].mean() > 5 * views.filter(~is_test & ~is_bot)["len"].mean()
 
 

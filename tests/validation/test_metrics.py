@@ -203,14 +203,10 @@ def test_moving_a_hit_up_lowers_nothing(
 
 
 @given(rankings(), st.integers(1, 9))
-def test_padding_with_misses_changes_nothing(
-    ranking: tuple[NDArray[np.bool_], NDArray[np.int64]], width: int
-) -> None:
+def test_padding_with_misses_changes_nothing(ranking: tuple[NDArray[np.bool_], NDArray[np.int64]], width: int) -> None:
     hits, relevant = ranking
     padded = np.pad(hits, ((0, 0), (0, width)))
-    assert per_user_metrics(padded, relevant, SMALL_CUTOFFS).equals(
-        per_user_metrics(hits, relevant, SMALL_CUTOFFS)
-    )
+    assert per_user_metrics(padded, relevant, SMALL_CUTOFFS).equals(per_user_metrics(hits, relevant, SMALL_CUTOFFS))
 
 
 @given(rankings(), st.randoms(use_true_random=False))
@@ -275,9 +271,7 @@ def test_relevant_items_are_counted_in_the_order_of_users_listed_or_not() -> Non
 
 def test_random_lists_are_marked_as_a_loop_would_mark_them() -> None:
     rng = np.random.default_rng(3)
-    lists = {
-        f"user {user}": rng.permutation(30)[: rng.integers(20)].astype(str).tolist() for user in range(50)
-    }
+    lists = {f"user {user}": rng.permutation(30)[: rng.integers(20)].astype(str).tolist() for user in range(50)}
     bought = {user: set(rng.permutation(30)[:6].astype(str)) for user in lists}
     users = rng.permutation(list(lists))[:40].tolist()
     relevant = pairs_of(*(f"{user}:{item}" for user in bought for item in bought[user]))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_assets.inference.composition import FamilyLists, blend, compose
+from recsys_assets.models.composition import FamilyLists, blend, compose
 
 Lists = dict[str, str]
 """User to list; one letter is one item, best first."""
