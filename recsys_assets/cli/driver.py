@@ -1,11 +1,13 @@
 """`recsys run`: the sensors' own decisions, driven to a fixed point in one process on the persistent instance."""
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import dagster as dg
 
+from recsys_assets.cli.history import history_held_open
 from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.progress import RunProgress
 from sensors.decisions import Days, Start, inference, ingestion, training
@@ -74,7 +76,7 @@ def drive(
             before_first()
             _abandon_unfinished(installation.instance)
             jobs = installation.definitions({LOGGER: progress.logger()})
-        finished = _execute(jobs.resolve_job_def(start.job), start, installation.instance, progress)
+        finished = _execute(jobs.resolve_job_def(start.job), start, installation, progress)
         yield finished
         if finished.errors:
             return
@@ -109,10 +111,12 @@ def _abandon_unfinished(instance: dg.DagsterInstance) -> None:
         instance.report_run_failed(run, "the process that ran it is gone; what it had not finished is done again")
 
 
-def _execute(job: dg.JobDefinition, start: Start, instance: dg.DagsterInstance, progress: RunProgress) -> Finished:
-    with progress.run(start, len(job.nodes)):
+def _execute(job: dg.JobDefinition, start: Start, installation: Installation, progress: RunProgress) -> Finished:
+    run_id = str(uuid.uuid4())
+    with progress.run(start, len(job.nodes)), history_held_open(installation.settings.dagster_home, run_id):
         result = job.execute_in_process(
-            instance=instance,
+            instance=installation.instance,
+            run_id=run_id,
             partition_key=partition_key(start),
             tags=run_tags(start),
             run_config={"loggers": {LOGGER: {}}},

@@ -95,15 +95,16 @@ def test_only_a_day_whose_object_changed_is_requested_again(shop: Shop) -> None:
     assert shop.requested() == []
 
 
-def test_a_late_file_and_a_deleted_one_are_requested_as_separate_ranges(shop: Shop) -> None:
+def test_a_late_file_is_requested_and_one_that_was_cleared_away_keeps_its_rows(shop: Shop) -> None:
     (request,) = shop.tick()
     shop.execute(request)
-    shop.put(3, "eve,emma")
     shop.bucket.Object("drop/events/2026-01-01.csv").delete()
-    assert shop.requested() == [("01", "01"), ("03", "03")]
+    shop.put(3, "eve,emma")
+    assert shop.requested() == [("03", "03")]
     for again in shop.tick():
         shop.execute(again)
-    assert shop.sold() == [(2, "bob", "dune"), (3, "eve", "emma"), (4, "ann", "emma")]
+    assert shop.sold() == [(1, "ann", "dune"), (2, "bob", "dune"), (3, "eve", "emma"), (4, "ann", "emma")]
+    assert shop.requested() == []
 
 
 def test_a_bucket_that_is_gone_fails_the_tick_and_requests_nothing(shop: Shop) -> None:

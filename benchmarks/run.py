@@ -1,0 +1,82 @@
+"""`make bench`: what the platform costs, as ratios to a peer measured in the same run, on real data.
+
+It needs UCI Online Retail as daily CSVs (see examples/online_retail) in the folder given, or in ../shared/data.
+Times drift with the machine; the ratios hold.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_DATA = ROOT.parent / "shared" / "data" / "online_retail" / "daily"
+RECSYS = Path(sys.executable).with_name("recsys")
+
+
+def main() -> int:
+    """Print the table; 1 where the data are missing."""
+    data = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_DATA
+    if not data.is_dir():
+        print(f"{data}: no such folder; give the folder of Online Retail's daily CSVs")
+        return 1
+    with tempfile.TemporaryDirectory(prefix="recsys-bench-") as folder:
+        environment = {
+            **os.environ,
+            "RECSYS_HOME": folder,
+            "RECSYS_LANDING": str(data),
+            "RECSYS_CONFIG": str(ROOT / "examples" / "online_retail" / "recsys.yaml"),
+        }
+        script = straight_script(data)
+        first = timed([str(Path(__file__).with_name("driven.py"))], environment)
+        second = timed(["-c", "from recsys_assets.cli import main; main()", "run"], environment)
+        loading = timed(["-c", "from recsys_assets.definitions import defs; defs()"], environment)
+        subprocess.run([str(RECSYS), "stop"], env=environment, check=False, stdout=subprocess.DEVNULL)
+    report(script, first, second, loading)
+    return 0
+
+
+def straight_script(data: Path) -> dict[str, Any]:
+    """The hand-written script with the same libraries on the same files, as of the same day."""
+    script = Path(__file__).with_name("online_retail_script.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(data), "2011-12-12"], check=True, capture_output=True, text=True
+    )
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def timed(arguments: list[str], environment: dict[str, str]) -> dict[str, float]:
+    """Wall seconds of a Python process, with whatever figures its last line of output holds."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", *arguments], env=environment, check=True, capture_output=True, text=True
+    )
+    seconds = time.perf_counter() - began
+    lines = done.stdout.splitlines()
+    figures = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
+    return {"seconds": seconds, **figures}
+
+
+def report(
+    script: dict[str, Any], first: dict[str, float], second: dict[str, float], loading: dict[str, float]
+) -> None:
+    """Print the table."""
+    peer = script["seconds"]["total"]
+    event_log = first["event_log_seconds"]
+    print(f"Online Retail, 541,909 rows in 305 daily files, {os.cpu_count()} cores")
+    print(f"{'straight hand-written script':52}{peer:8.1f} s")
+    print(f"{'recsys run, from nothing to served':52}{first['seconds']:8.1f} s   goal: under 45 s")
+    print(f"{'  of it, in Dagster`s event log':52}{event_log:8.1f} s   {first['events']:.0f} events")
+    print(f"{'  ratio to the script':52}{first['seconds'] / peer:8.1f}")
+    print(f"{'  ratio to the script, without the event log':52}{(first['seconds'] - event_log) / peer:8.1f}")
+    print(f"{'recsys run again, with nothing new':52}{second['seconds']:8.1f} s   goal: under 6 s")
+    print(f"{'loading the code location':52}{loading['seconds']:8.1f} s   goal: under 3 s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
