@@ -116,6 +116,12 @@ def adult_permission(users: Frame, rules: Rules) -> Frame:
     return users.select("user_id", nw.col("is_adult_verified").fill_null(value=False).alias("may_see_adult"))
 
 
+def with_adult_rule(items: Frame, rules: Rules) -> Frame:
+    """item_id, creator, category, and `is_adult`: whether the item is only for users who may see adult titles."""
+    needs_verification = nw.col("is_adult").fill_null(value=False) & nw.lit(value=rules.adult_needs_verification)
+    return items.select("item_id", "creator", "category", needs_verification.alias("is_adult"))
+
+
 def on_sale(items: Frame, day: date, rules: Rules) -> Frame:
     """Items that may be recommended to somebody on the morning after `day`.
 
@@ -130,5 +136,4 @@ def on_sale(items: Frame, day: date, rules: Rules) -> Frame:
         kept = kept.filter(nw.col("released_on").is_null() | (nw.col("released_on") <= morning))
     if rules.withdrawn_is_hidden:
         kept = kept.filter(nw.col("withdrawn_on").is_null() | (nw.col("withdrawn_on") > morning))
-    needs_verification = nw.col("is_adult").fill_null(value=False) & nw.lit(value=rules.adult_needs_verification)
-    return kept.select("item_id", "creator", "category", needs_verification.alias("is_adult"))
+    return with_adult_rule(kept, rules)

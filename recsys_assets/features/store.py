@@ -115,13 +115,18 @@ class FeatureStore:
         inside = self._genuine(last, first=first).filter(nw.col(column) > 0)
         pairs = self.engine.collect(inside.group_by(*rules.PAIR).agg(nw.col("ds").min().alias("day")))
         day_before = first - timedelta(days=1)
-        allowed = without_excluded(pairs, self.exclusions(day_before), self.eligible_items(day_before))
+        allowed = without_excluded(pairs, self.exclusions(day_before), self._described_items(day_before))
         return allowed.sort(*rules.PAIR)
 
     def titles(self, as_of: date) -> pl.DataFrame:
         """item_id, title, creator of every item of the catalogue as of a day."""
         catalogue = rules.newest(self._until(ITEMS, as_of), "item_id")
         return self.engine.collect(catalogue.select("item_id", "title", "creator"))
+
+    def _described_items(self, as_of: date) -> pl.DataFrame:
+        """What exclusions look at (creator, category, adult or not), also of items that are not on sale."""
+        catalogue = rules.newest(self._until(ITEMS, as_of), "item_id")
+        return self.engine.collect(rules.with_adult_rule(catalogue, self.platform.rules))
 
     @property
     def _may_see_adult_by_default(self) -> bool:
