@@ -240,7 +240,7 @@ def test_what_could_not_be_recommended_the_day_before_is_no_hit(open_shop: OpenS
         *(f"5 ann purchase {item}" for item in ("emma", "nautilus", "dracula")),
         *(f"6 ann purchase {item}" for item in ("fanny", "walden", "dune")),
         items=[
-            {"ds": 1, "item_id": "nautilus", "creator": "Verne", "released_on": date(2026, 1, 6)},  # not on sale yet
+            {"ds": 1, "item_id": "nautilus", "creator": "Verne", "released_on": 6},  # not on sale yet
             {"ds": 1, "item_id": "dracula", "category": "horror"},
             {"ds": 1, "item_id": "fanny", "is_adult": True},
             {"ds": 1, "item_id": "dune", "creator": "Herbert", "category": "space"},
