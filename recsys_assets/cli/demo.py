@@ -7,27 +7,28 @@ from rich.console import Console
 from rich.progress import Progress
 
 from recsys_assets.cli.installation import Installation
-from recsys_assets.cli.models import versions_table
+from recsys_assets.cli.models import show_versions
 from recsys_assets.cli.recommend import show_list, some_user
 from recsys_assets.cli.run import run_to_fixed_point
+from recsys_assets.cli.screen import screen
 from recsys_assets.platform import ConfigurationError, Platform
 from recsys_assets.simulation import SimulatedStore, StoreParameters, simulate
 
 SHOWN_ITEMS = 10
 NEXT = """
 [bold]What to open next[/]
-  make dev                              the Dagster UI on this very home: graph, runs, checks, metrics by slot
-  recsys models                         what is in production, what was refused and why
-  recsys recommend {user} --explain     this list again, straight from the online store
-  recsys init FOLDER                    your own data
-"""
+  make dev                                            the Dagster UI on this very home
+  .venv/bin/recsys models                             what is in production, what was refused and why
+  .venv/bin/recsys recommend {user} --explain      this list, longer
+  .venv/bin/recsys init FOLDER                        your own data
+  make stop                                           end the online store that was started"""
 
 
 def simulate_command(users: int, items: int, seed: int, days: int | None) -> None:
     """Write the landing files of a simulated store into the configured landing."""
     installation = Installation.from_env()
     store = write_store(installation, users=users, items=items, seed=seed, days=days)
-    _summary(Console(), installation, store)
+    _summary(screen(), installation, store)
 
 
 def demo_command(users: int, items: int, seed: int) -> None:
@@ -36,17 +37,17 @@ def demo_command(users: int, items: int, seed: int) -> None:
     Raises:
         typer.Exit: A run failed.
     """
-    console = Console()
+    console = screen()
     installation = Installation.from_env()
     store = write_store(installation, users=users, items=items, seed=seed, days=None)
     _summary(console, installation, store)
     if not run_to_fixed_point(installation):
         raise typer.Exit(1)
-    console.print(versions_table(installation))
+    show_versions(installation, console)
     user = some_user(installation)
     if user is not None:
         show_list(installation, console, user, SHOWN_ITEMS, with_reasons=True)
-    console.print(NEXT.format(user=user or "USER"), highlight=False)
+    console.print(NEXT.format(user=user or "USER"), soft_wrap=True)
 
 
 def write_store(installation: Installation, *, users: int, items: int, seed: int, days: int | None) -> SimulatedStore:
@@ -83,6 +84,5 @@ def _summary(console: Console, installation: Installation, store: SimulatedStore
         f"Simulated a store from {first}: {store.event_rows:,} event rows of {store.users:,} users on "
         f"{store.items:,} books, {store.refunds:,} refunds, {sum(store.dirty_rows.values()):,} dirty rows "
         f"({installation.settings.landing})",
-        highlight=False,
         soft_wrap=True,
     )

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import typer
-from rich.console import Console
 
 from recsys_assets.cli.installation import Installation
+from recsys_assets.cli.screen import screen
 from recsys_assets.columns import SOURCE_TABLES
 from recsys_assets.ingestion.intake import take_in
 from recsys_assets.ingestion.landing_days import landed_days
@@ -31,11 +31,11 @@ def doctor_command() -> None:
     Raises:
         typer.Exit: Something is not well.
     """
-    console = Console()
+    console = screen()
     findings = examine()
     for finding in findings:
         mark = "[green]ok[/]     " if finding.is_well else "[bold red]problem[/]"
-        console.print(f"{mark} {finding.what}: {finding.sentence}", highlight=False, soft_wrap=True)
+        console.print(f"{mark} {finding.what}: {finding.sentence}", soft_wrap=True)
     if not all(finding.is_well for finding in findings):
         raise typer.Exit(1)
 

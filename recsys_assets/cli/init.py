@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import typer
 from rich.console import Console
-from rich.table import Table as ScreenTable
 
+from recsys_assets.cli.screen import plain_table, screen
 from recsys_assets.columns import SOURCE_TABLES
 from recsys_assets.ingestion.draft import draft_mapping
 from recsys_assets.ingestion.intake import take_in
@@ -29,9 +29,9 @@ def init_command(folder: Path, target: Path, *, overwrite: bool) -> None:
     landing = LocalLanding(root=str(folder.absolute()))
     text = draft_mapping([file.path for file in landing.files()], landing.read)
     target.write_text(text, encoding="utf-8")
-    console = Console()
-    console.print(f"Drafted [bold]{target}[/]. Read it, correct it, then:", highlight=False)
-    console.print(f"  RECSYS_CONFIG={target} RECSYS_LANDING={folder} recsys doctor", highlight=False, soft_wrap=True)
+    console = screen()
+    console.print(f"Drafted [bold]{target}[/]. Read it, correct it, then:")
+    console.print(f"  RECSYS_CONFIG={target} RECSYS_LANDING={folder} recsys doctor", soft_wrap=True)
     platform = load_platform(target)
     days = landed_days(landing.files(), platform)
     if days:
@@ -54,9 +54,9 @@ def preview(console: Console, platform: Platform, landing: Landing, day: LandedD
 def _print(console: Console, title: str, rows: pl.DataFrame) -> None:
     if rows.is_empty():
         return
-    table = ScreenTable(title=title, title_justify="left")
-    for column in rows.columns:
-        table.add_column(column, overflow="ellipsis", no_wrap=True)
+    table = plain_table(title, *rows.columns)
+    for column in table.columns:
+        column.overflow, column.no_wrap = "ellipsis", True
     for row in rows.iter_rows():
         table.add_row(*("" if value is None else str(value).replace("\n", " ") for value in row))
     console.print(table)

@@ -3,9 +3,9 @@
 import polars as pl
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from recsys_assets.cli.installation import Installation
+from recsys_assets.cli.screen import plain_table, screen
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.serving.explanation import Reason, explain
 from recsys_assets.serving.generations import read_list
@@ -17,7 +17,7 @@ def recommend_command(user_id: str, limit: int, *, with_reasons: bool) -> None:
     Raises:
         typer.Exit: Nothing has been published yet.
     """
-    console = Console()
+    console = screen()
     if not show_list(Installation.from_env(), console, user_id, limit, with_reasons=with_reasons):
         console.print("Nothing has been published yet; `recsys run` does it.")
         raise typer.Exit(1)
@@ -33,15 +33,14 @@ def show_list(installation: Installation, console: Console, user_id: str, limit:
     titles = store.titles(generation.as_of)
     reasons = explain(store, installation.model_registry, generation, user_id) if with_reasons else []
     whose = f"user {user_id}" if is_own else f"user {user_id}, who is unknown: the popular list"
-    table = Table(title=f"{len(items)} recommendations for {whose}", title_justify="left")
-    table.caption = f"generation {generation.name}, histories up to {generation.as_of}"
-    for column in ("#", "item", "title", *(("from", "because you bought") if reasons else ())):
-        table.add_column(column, overflow="fold")
+    explained = ("from", "because you bought") if reasons else ()
+    table = plain_table(f"{len(items)} recommendations for {whose}", "#", "item", "title", *explained)
     names = {row["item_id"]: _label(row) for row in titles.iter_rows(named=True)}
     by_item = {reason.item_id: reason for reason in reasons}
     for place, item in enumerate(items[:limit], start=1):
         table.add_row(str(place), item, names.get(item, ""), *_why(by_item.get(item), names))
     console.print(table)
+    console.print(f"  generation {generation.name}, histories up to {generation.as_of}")
     return True
 
 
@@ -67,4 +66,5 @@ def _why(reason: Reason | None, names: dict[str, str]) -> tuple[str, ...]:
 
 
 def _label(row: dict[str, str | None]) -> str:
-    return f"{row['title'] or ''}{' / ' + row['creator'] if row['creator'] else ''}"
+    title = " ".join((row["title"] or "").split())
+    return f"{title} / {row['creator']}" if row["creator"] else title

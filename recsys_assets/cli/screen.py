@@ -1,0 +1,21 @@
+"""What every command prints with: a console as wide as the terminal, or wide enough where there is none."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+WIDTH_WITHOUT_TERMINAL = 120
+
+
+def screen() -> Console:
+    """A console on standard output."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH_WITHOUT_TERMINAL)
+
+
+def plain_table(title: str, *columns: str) -> Table:
+    """A table with few lines, whose cells stay on one line where there is room."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
