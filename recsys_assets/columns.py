@@ -214,6 +214,7 @@ INTERACTIONS = Table(
         Column("quantity", pl.Int64, "pieces bought minus pieces refunded; may be negative", "pieces"),
         Column("value", pl.Float64, "money paid minus money refunded", "currency"),
         Column("last_at", UTC_MOMENT, "moment of the last event", "UTC"),
+        Column("last_purchase_at", UTC_MOMENT, "moment of the last purchase, if any", "UTC", is_nullable=True),
     ),
     ("ds", "user_id", "item_id"),
 )
@@ -343,7 +344,7 @@ def recommendations_table(family: str) -> Table:
             _day("the day up to whose end the histories reach"),
             USER,
             *_LIST,
-            Column("version", pl.String, "the registry version that ranked"),
+            Column("version", pl.String, "the registry version in service; a fallback list was ranked by popularity"),
             _IS_FALLBACK,
         ),
         ("ds", "user_id"),

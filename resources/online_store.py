@@ -30,12 +30,14 @@ class OnlineStore(dg.ConfigurableResource):
     folder: str = ""
 
     def connect(self) -> redis.Redis:
-        """A client of a server that answers.
+        """A client of a server that answers; the embedded one is started where it does not run.
 
         Raises:
             OnlineStoreError: No server answers there.
         """
         try:
+            if not self.url:
+                embedded_valkey.ensure_running(Path(self.folder))
             self._client.ping()
         except (redis.RedisError, embedded_valkey.EmbeddedServerError, ValueError) as error:
             raise OnlineStoreError(
@@ -50,4 +52,4 @@ class OnlineStore(dg.ConfigurableResource):
             return redis.Redis.from_url(
                 self.url, socket_connect_timeout=TIMEOUT_SECONDS, health_check_interval=int(TIMEOUT_SECONDS)
             )
-        return redis.Redis(unix_socket_path=str(embedded_valkey.ensure_running(Path(self.folder))))
+        return redis.Redis(unix_socket_path=str(embedded_valkey.socket_of(Path(self.folder))))

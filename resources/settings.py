@@ -55,9 +55,12 @@ class Settings:
         engine = env.get("RECSYS_ENGINE") or "polars"
         if engine not in ENGINES:
             raise SettingsError(f"RECSYS_ENGINE is {engine!r}; use one of {', '.join(ENGINES)}")
+        lake = _place(env.get("RECSYS_LAKE") or str(home / "lake"))
+        if engine == "spark" and lake.startswith("s3://"):
+            raise SettingsError("RECSYS_ENGINE=spark reads a lake on a file system only; use polars with an s3:// lake")
         return cls(
             home=home,
-            lake=_place(env.get("RECSYS_LAKE") or str(home / "lake")),
+            lake=lake,
             landing=_place(env.get("RECSYS_LANDING") or str(home / "landing")),
             has_redis_url=bool(env.get("RECSYS_REDIS_URL")),
             has_tracking_uri=bool(env.get("MLFLOW_TRACKING_URI")),

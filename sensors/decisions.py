@@ -24,7 +24,7 @@ class Start:
 
     Attributes:
         job: Which job.
-        run_key: The same key is never started twice by the same sensor.
+        run_key: Says what is to be done, and on which inputs.
         first: The first partition.
         last: The last one; the same as `first` except when a range of days is ingested.
         tags: For the run.
@@ -38,7 +38,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Days:
+class DayStates:
     """What is known about days.
 
     Attributes:
@@ -48,6 +48,7 @@ class Days:
         landed: Landed day to the fingerprint of its files.
         ingested: Ingested day to the fingerprint that it was ingested from; empty for a day without files.
         running: Days that a run is ingesting at the moment.
+        begin: Days before it are left as they are; None for all.
     """
 
     first: date
@@ -56,6 +57,7 @@ class Days:
     landed: Mapping[date, str]
     ingested: Mapping[date, str]
     running: Collection[date] = frozenset()
+    begin: date | None = None
 
     def is_closed(self, day: date) -> bool:
         """Whether no file of the day is expected any more: a later day has landed, or the day after has passed."""
@@ -72,22 +74,31 @@ class Days:
         if not self.landed:
             return []
         newest = min(self.today - ONE_DAY, self.last or date.max)
-        days = (self.first + timedelta(days=offset) for offset in range((newest - self.first).days + 1))
+        first = max(self.first, self.begin or self.first)
+        days = (first + timedelta(days=offset) for offset in range((newest - first).days + 1))
         return [day for day in days if day in self.landed or self.is_closed(day)]
 
     def newest_settled(self) -> date | None:
-        """The newest day that is ingested as it has landed."""
-        return max((day for day in self.ingested if self.is_settled(day)), default=None)
+        """The newest ingested day; None while it is ingested again, because an older day's lists help nobody."""
+        newest = max(self.ingested, default=None)
+        return newest if newest is not None and self.is_settled(newest) else None
 
 
-def ingestion(days: Days) -> list[Start]:
-    """Runs for new and changed days; neighbouring days share one run."""
+def ingestion(days: DayStates, failed: Collection[str] = frozenset()) -> list[Start]:
+    """Runs for new and changed days; neighbouring days share one run.
+
+    Args:
+        days: What is known about days.
+        failed: Keys of runs that have failed. The days of such a range are tried one by one, so that one bad file
+            holds back no other day.
+    """
     stale = [day for day in days.expected() if not days.is_settled(day) and day not in days.running]
-    return [_ingest(first, last, days) for first, last in _ranges(stale)]
+    starts = [_ingest(first, last, days) for first, last in _ranges(stale)]
+    return [one for start in starts for one in (_day_by_day(start, days) if start.run_key in failed else [start])]
 
 
 def training(
-    days: Days, windows: Sequence[SlotWindow], outcomes: Mapping[date, Outcome], running: Collection[date]
+    days: DayStates, windows: Sequence[SlotWindow], outcomes: Mapping[date, Outcome], running: Collection[date]
 ) -> list[Start]:
     """A run for the newest slot whose days are closed and ingested, unless it is done or under way.
 
@@ -137,13 +148,18 @@ def inference(
     return [Start("recommend", key, day, day, {INFERENCE_TAG: key})]
 
 
-def _is_complete(days: Days, window: SlotWindow) -> bool:
+def _is_complete(days: DayStates, window: SlotWindow) -> bool:
     """Whether every day that the slot sees is closed and ingested as it has landed."""
     seen = ((days.first + timedelta(days=offset)) for offset in range((window.last - days.first).days + 1))
     return all(days.is_closed(day) and days.is_settled(day) for day in seen)
 
 
-def _ingest(first: date, last: date, days: Days) -> Start:
+def _day_by_day(start: Start, days: DayStates) -> list[Start]:
+    span = (start.first + timedelta(days=offset) for offset in range((start.last - start.first).days + 1))
+    return [_ingest(day, day, days) for day in span]
+
+
+def _ingest(first: date, last: date, days: DayStates) -> Start:
     span = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
     content = hashlib.sha256(" ".join(days.landed.get(day, "-") for day in span).encode()).hexdigest()[:16]
     return Start("ingest", f"{first}..{last}:{content}", first, last)

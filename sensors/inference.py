@@ -7,9 +7,17 @@ import dagster as dg
 from recsys_assets.platform import Platform
 from resources.lake import DeltaLake
 from resources.landing import Landing
-from sensors.decisions import Start, inference
+from resources.online_store import OnlineStore
+from sensors.decisions import inference
 from sensors.requests import run_requests
-from sensors.state import features_version, published_key, read_approvals, read_days, running_inferences
+from sensors.state import (
+    features_version,
+    published_key,
+    read_approvals,
+    read_attempts,
+    read_days,
+    running_inferences,
+)
 
 
 def build_inference_sensor(platform: Platform) -> dg.SensorDefinition:
@@ -22,24 +30,14 @@ def build_inference_sensor(platform: Platform) -> dg.SensorDefinition:
         description="Starts `recommend` when features or approved versions are newer than the published lists.",
     )
     def inference_sensor(
-        context: dg.SensorEvaluationContext, lake: DeltaLake, landing: Landing
+        context: dg.SensorEvaluationContext, lake: DeltaLake, landing: Landing, online_store: OnlineStore
     ) -> list[dg.RunRequest] | dg.SkipReason:
-        starts = next_inference(platform, lake, landing, context.instance, datetime.now(tz=UTC))
-        return run_requests(starts, "the published lists are up to date, or nothing is approved yet")
+        instance = context.instance
+        day = read_days(platform, lake, landing, instance, datetime.now(tz=UTC)).newest_settled()
+        published = None if day is None else published_key(instance, online_store, day)
+        approvals = read_approvals(platform, instance)
+        starts = inference(day, features_version(lake), approvals, published, running_inferences(instance))
+        attempts = read_attempts(instance, "recommend")
+        return run_requests(starts, attempts, "the published lists are up to date, or nothing is approved yet")
 
     return inference_sensor
-
-
-def next_inference(
-    platform: Platform, lake: DeltaLake, landing: Landing, instance: dg.DagsterInstance, now: datetime
-) -> list[Start]:
-    """Read what inference depends on, and decide."""
-    day = read_days(platform, lake, landing, instance, now).newest_settled()
-    published = None if day is None else published_key(instance, day)
-    return inference(
-        day,
-        features_version(lake),
-        read_approvals(platform, instance),
-        published,
-        running_inferences(instance),
-    )

@@ -9,7 +9,7 @@ from resources.lake import DeltaLake
 from resources.landing import Landing
 from sensors.decisions import ingestion
 from sensors.requests import run_requests
-from sensors.state import read_days
+from sensors.state import read_attempts, read_days
 
 
 def build_landing_sensor(platform: Platform) -> dg.SensorDefinition:
@@ -25,6 +25,7 @@ def build_landing_sensor(platform: Platform) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, lake: DeltaLake, landing: Landing
     ) -> list[dg.RunRequest] | dg.SkipReason:
         days = read_days(platform, lake, landing, context.instance, datetime.now(tz=UTC))
-        return run_requests(ingestion(days), "every landed day is ingested")
+        attempts = read_attempts(context.instance, "ingest")
+        return run_requests(ingestion(days, attempts.failed), attempts, "every landed day is ingested")
 
     return landing_sensor

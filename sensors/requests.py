@@ -3,14 +3,18 @@
 import dagster as dg
 
 from sensors.decisions import Start
-from sensors.state import RANGE_TAGS
+from sensors.state import KEY_TAG, RANGE_TAGS, Attempts
+
+MOST_ATTEMPTS = 3
+"""What has failed so often waits until its inputs change, or until somebody runs it."""
 
 
 def run_tags(start: Start) -> dict[str, str]:
-    """The tags of the run: its own, and the range of days where it covers one."""
+    """The tags of the run: its key, its own, and the range of days where it covers one."""
+    tags = {KEY_TAG: start.run_key, **start.tags}
     if start.job != "ingest":
-        return dict(start.tags)
-    return {**start.tags, **dict(zip(RANGE_TAGS, (str(start.first), str(start.last)), strict=True))}
+        return tags
+    return {**tags, **dict(zip(RANGE_TAGS, (str(start.first), str(start.last)), strict=True))}
 
 
 def partition_key(start: Start) -> str | None:
@@ -18,16 +22,28 @@ def partition_key(start: Start) -> str | None:
     return None if start.job == "ingest" else str(start.first)
 
 
-def run_requests(starts: list[Start], waiting_for: str) -> list[dg.RunRequest] | dg.SkipReason:
-    """What a sensor returns."""
-    if not starts:
-        return dg.SkipReason(waiting_for)
-    return [
+def run_requests(starts: list[Start], attempts: Attempts, waiting_for: str) -> list[dg.RunRequest] | dg.SkipReason:
+    """What a sensor returns.
+
+    Dagster never starts the same key twice for a sensor, whatever became of the run, so each attempt has its own.
+
+    Args:
+        starts: What is due.
+        attempts: What became of earlier runs with the same keys.
+        waiting_for: What a tick without any request says.
+    """
+    given_up = [start.run_key for start in starts if attempts.failed[start.run_key] >= MOST_ATTEMPTS]
+    requests = [
         dg.RunRequest(
-            run_key=start.run_key,
+            run_key=f"{start.run_key}#{attempts.ended[start.run_key]}",
             job_name=start.job,
             partition_key=partition_key(start),
             tags=run_tags(start),
         )
         for start in starts
+        if start.run_key not in given_up
     ]
+    if requests:
+        return requests
+    failed = f"failed {MOST_ATTEMPTS} times, waits for a change: {', '.join(given_up)}"
+    return dg.SkipReason(failed if given_up else waiting_for)

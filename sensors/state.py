@@ -1,5 +1,6 @@
 """Reading the world for the decisions: the landing, the lake, and Dagster's own history. Nothing is decided here."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime
 from typing import NamedTuple
@@ -7,20 +8,25 @@ from typing import NamedTuple
 import dagster as dg
 import polars as pl
 
-from recsys_assets.columns import INTERACTION_DAYS, INTERACTIONS, VERDICTS
+from recsys_assets.columns import INTERACTION_DAYS, INTERACTIONS, TRAINING_SET, VERDICTS
 from recsys_assets.ingestion.landing_days import landed_days
 from recsys_assets.partitions import slot_days, slot_partitions
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import days_between
 from recsys_assets.serving.assets import ONLINE_STORE_KEY
+from recsys_assets.serving.generations import current
 from recsys_assets.slot_window import ONE_DAY, SlotWindow, slot_window
 from recsys_assets.validation.gate import required_checks
 from resources.lake import DeltaLake
 from resources.landing import Landing
-from sensors.decisions import INFERENCE_TAG, Days, Outcome
+from resources.online_store import OnlineStore
+from sensors.decisions import INFERENCE_TAG, DayStates, Outcome
 
 PARTITION_TAG = "dagster/partition"
+KEY_TAG = "recsys/key"
+RUNS_LOOKED_AT = 200
 APPROVALS_LOOKED_AT = 50
+JOB_OF = {INTERACTIONS.name: "ingest", TRAINING_SET.name: "train", ONLINE_STORE_KEY.to_user_string(): "recommend"}
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -29,6 +35,18 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+
+
+class Attempts(NamedTuple):
+    """What became of runs, by the key of what they were to do.
+
+    Attributes:
+        ended: Runs that have ended, in whatever way.
+        failed: Runs that have failed.
+    """
+
+    ended: Counter[str]
+    failed: Counter[str]
 
 
 class Approval(NamedTuple):
@@ -43,7 +61,7 @@ class Approval(NamedTuple):
 
 def read_days(
     platform: Platform, lake: DeltaLake, landing: Landing, instance: dg.DagsterInstance, now: datetime
-) -> Days:
+) -> DayStates:
     """What has landed, what is ingested, and what is being ingested.
 
     Raises:
@@ -51,13 +69,23 @@ def read_days(
     """
     landed = landed_days(landing.files(), platform)
     ingested = lake.scan(INTERACTION_DAYS).select("ds", "landing_fingerprint").collect()
-    return Days(
+    return DayStates(
         first=platform.first_day,
         last=platform.last_day,
         today=now.astimezone(platform.zone).date(),
         landed={day: one.fingerprint for day, one in landed.items()},
         ingested=dict(ingested.iter_rows()),
-        running=frozenset(day for run in _unfinished(instance, "ingest") for day in _partitions(run)),
+        running=frozenset(day for run in _unfinished(instance, INTERACTIONS.name) for day in _partitions(run)),
+    )
+
+
+def read_attempts(instance: dg.DagsterInstance, job: str) -> Attempts:
+    """What became of the newest runs of a job."""
+    runs = instance.get_runs(dg.RunsFilter(job_name=job), limit=RUNS_LOOKED_AT)
+    ended = [run for run in runs if run.is_finished]
+    return Attempts(
+        ended=Counter(run.tags.get(KEY_TAG, "") for run in ended),
+        failed=Counter(run.tags.get(KEY_TAG, "") for run in ended if run.is_failure),
     )
 
 
@@ -81,12 +109,13 @@ def read_outcomes(platform: Platform, lake: DeltaLake, instance: dg.DagsterInsta
 
 def running_slots(instance: dg.DagsterInstance) -> frozenset[date]:
     """Slots that a run is training at the moment."""
-    return frozenset(day for run in _unfinished(instance, "train") for day in _partitions(run))
+    return frozenset(day for run in _unfinished(instance, TRAINING_SET.name) for day in _partitions(run))
 
 
 def running_inferences(instance: dg.DagsterInstance) -> frozenset[str]:
     """Inference keys of the runs under way."""
-    return frozenset(run.tags.get(INFERENCE_TAG, "") for run in _unfinished(instance, "recommend"))
+    store = ONLINE_STORE_KEY.to_user_string()
+    return frozenset(run.tags.get(INFERENCE_TAG, "") for run in _unfinished(instance, store))
 
 
 def features_version(lake: DeltaLake) -> int:
@@ -116,8 +145,11 @@ def read_approval(instance: dg.DagsterInstance, family: str) -> Approval | None:
     )
 
 
-def published_key(instance: dg.DagsterInstance, day: date) -> str | None:
-    """The inference key of the newest publication of a day."""
+def published_key(instance: dg.DagsterInstance, store: OnlineStore, day: date) -> str | None:
+    """The inference key of the newest publication of a day; None when the online store does not hold it (any more)."""
+    serving = current(store.connect())
+    if serving is None or serving.as_of < day:
+        return None
     only = dg.AssetRecordsFilter(asset_key=ONLINE_STORE_KEY, asset_partitions=[str(day)])
     records = instance.fetch_materializations(only, limit=1).records
     run = instance.get_run_by_id(records[0].run_id) if records else None
@@ -144,8 +176,12 @@ def _outcome(platform: Platform, family: str, slot: date, rows: pl.DataFrame, ap
     return "waiting" if platform.families[family].approval == "manual" else "unfinished"
 
 
-def _unfinished(instance: dg.DagsterInstance, job: str) -> Iterator[dg.DagsterRun]:
-    yield from instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED))
+def _unfinished(instance: dg.DagsterInstance, asset: str) -> Iterator[dg.DagsterRun]:
+    """Runs under way that will materialize an asset, whoever started them: our jobs, the UI, a backfill."""
+    key = dg.AssetKey(asset.split("/"))
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        if run.job_name == JOB_OF[asset] or key in (run.asset_selection or ()):
+            yield run
 
 
 def _partitions(run: dg.DagsterRun) -> list[date]:

@@ -9,7 +9,7 @@ from resources.lake import DeltaLake
 from resources.landing import Landing
 from sensors.decisions import training
 from sensors.requests import run_requests
-from sensors.state import read_days, read_outcomes, read_windows, running_slots
+from sensors.state import read_attempts, read_days, read_outcomes, read_windows, running_slots
 
 
 def build_training_sensor(platform: Platform) -> dg.SensorDefinition:
@@ -28,6 +28,7 @@ def build_training_sensor(platform: Platform) -> dg.SensorDefinition:
         days = read_days(platform, lake, landing, context.instance, now)
         outcomes = read_outcomes(platform, lake, context.instance)
         starts = training(days, read_windows(platform, now), outcomes, running_slots(context.instance))
-        return run_requests(starts, "the newest slot is trained, or its days are not closed yet")
+        attempts = read_attempts(context.instance, "train")
+        return run_requests(starts, attempts, "the newest slot is trained, or its days are not closed yet")
 
     return training_sensor

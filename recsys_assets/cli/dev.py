@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from recsys_assets.cli.driver import abandon_unfinished
 from recsys_assets.cli.installation import Installation
 from resources import embedded_valkey
 
@@ -28,6 +29,8 @@ def dev_command(port: int) -> None:
         str(port),
     ]
     with installation.driving():
+        installation.refuse_live_daemon()
+        abandon_unfinished(installation.instance)
         code = subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 - the installed Dagster
     raise typer.Exit(code)
 

@@ -10,7 +10,7 @@ import dagster as dg
 from recsys_assets.cli.history import history_held_open
 from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.progress import RunProgress
-from sensors.decisions import Days, Start, inference, ingestion, training
+from sensors.decisions import DayStates, Start, inference, ingestion, training
 from sensors.requests import partition_key, run_tags
 from sensors.state import (
     UNFINISHED,
@@ -65,21 +65,25 @@ def drive(
         before_first: Called once before the first run: checks that everything needed answers.
 
     Yields:
-        Each run when it has ended; after one with errors nothing more is started.
+        Each run when it has ended. After an ingestion with errors nothing more is started; a slot with errors does not
+        keep the newest day from its lists.
     """
+    abandon_unfinished(installation.instance)
     jobs = None
+    failed: set[str] = set()
     while True:
-        start = next(_decide(installation, limits), None)
+        start = next((one for one in _decide(installation, limits) if one.run_key not in failed), None)
         if start is None:
             return
         if jobs is None:
             before_first()
-            _abandon_unfinished(installation.instance)
             jobs = installation.definitions({LOGGER: progress.logger()})
         finished = _execute(jobs.resolve_job_def(start.job), start, installation, progress)
         yield finished
-        if finished.errors:
+        if finished.errors and start.job == "ingest":
             return
+        if finished.errors:
+            failed.add(start.run_key)
 
 
 def _decide(installation: Installation, limits: Limits) -> Iterator[Start]:
@@ -91,23 +95,24 @@ def _decide(installation: Installation, limits: Limits) -> Iterator[Start]:
     windows = [one for one in read_windows(platform, now) if days.last is None or one.last <= days.last]
     yield from training(days, windows, read_outcomes(platform, lake, instance), frozenset())
     day = days.newest_settled()
-    published = None if day is None else published_key(instance, day)
+    published = None if day is None else published_key(instance, installation.online_store, day)
     yield from inference(day, features_version(lake), read_approvals(platform, instance), published, NOTHING_RUNS)
 
 
-def _limited(days: Days, limits: Limits) -> Days:
-    """The same days, as if the world began and ended at the limits. The lock holder has no runs beside itself."""
-    first, last = limits.first or days.first, limits.last or days.last
+def _limited(days: DayStates, limits: Limits) -> DayStates:
+    """The same days, as if the world ended at the last one. The lock holder has no runs beside itself."""
+    last = limits.last or days.last
 
     def inside(known: Mapping[date, str]) -> dict[date, str]:
-        return {day: value for day, value in known.items() if first <= day and (last is None or day <= last)}
+        return {day: value for day, value in known.items() if last is None or day <= last}
 
-    return Days(first, last, days.today, inside(days.landed), inside(days.ingested))
+    return DayStates(days.first, last, days.today, inside(days.landed), inside(days.ingested), begin=limits.first)
 
 
-def _abandon_unfinished(instance: dg.DagsterInstance) -> None:
-    """Mark the runs of a killed command as failed, so that nobody waits for them."""
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+def abandon_unfinished(instance: dg.DagsterInstance) -> None:
+    """Mark runs of a killed command or daemon as failed, so that nobody waits for them; queued ones may still run."""
+    begun = [status for status in UNFINISHED if status != dg.DagsterRunStatus.QUEUED]
+    for run in instance.get_runs(dg.RunsFilter(statuses=begun)):
         instance.report_run_failed(run, "the process that ran it is gone; what it had not finished is done again")
 
 

@@ -29,6 +29,7 @@ from recsys_assets.slot_window import slot_window
 from resources.engine import Engine
 from resources.lake import Days, DeltaLake
 
+MIXED = "mixed"
 SnapshotView = Callable[[FeatureStore, date], pl.DataFrame]
 
 
@@ -53,7 +54,7 @@ def _interactions(platform: Platform) -> dg.AssetsDefinition:
     )
     def interactions(context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine) -> dg.MaterializeResult:
         days = day_range(context)
-        seen = _landing_seen(lake, days)
+        seen = _landing_seen(lake, platform, days)
         rows = FeatureStore(platform, lake, engine).interactions_of(*days)
         version = lake.replace(INTERACTIONS, rows, days)
         lake.replace(INTERACTION_DAYS, seen, days)
@@ -62,10 +63,20 @@ def _interactions(platform: Platform) -> dg.AssetsDefinition:
     return interactions
 
 
-def _landing_seen(lake: DeltaLake, days: Days) -> pl.DataFrame:
-    """Rows of `features/interaction_days`: the state of the landing that the events of each day came from."""
+def _landing_seen(lake: DeltaLake, platform: Platform, days: Days) -> pl.DataFrame:
+    """Rows of `features/interaction_days`: the state of the landing that the sources of each day came from.
+
+    Tables that were ingested from different states give none of them, so that the day is ingested as a whole.
+    """
     calendar = pl.DataFrame({"ds": days_between(days)}, schema={"ds": pl.Date})
-    files = lake.scan(INGESTED_FILES, days).group_by("ds").agg(pl.col("landing_fingerprint").first()).collect()
+    fingerprint = pl.col("landing_fingerprint")
+    files = (
+        lake.scan(INGESTED_FILES, days)
+        .filter(pl.col("table").is_in(list(platform.sources)))
+        .group_by("ds")
+        .agg(pl.when(fingerprint.n_unique() == 1).then(fingerprint.first()).otherwise(pl.lit(MIXED)))
+        .collect()
+    )
     return calendar.join(files, on="ds", how="left").with_columns(pl.col("landing_fingerprint").fill_null(""))
 
 

@@ -34,12 +34,14 @@ def daily_interactions(events: Frame) -> Frame:
     marked = events.with_columns(
         *(is_type[event_type].cast(nw.Int64).alias(count) for event_type, count in COUNTS.items()),
         (sign * nw.col("quantity")).cast(nw.Int64).alias("signed_quantity"),
+        nw.when(is_type["purchase"]).then(nw.col("occurred_at")).alias("purchased_at"),
     ).with_columns((nw.col("signed_quantity") * nw.col("unit_price").fill_null(0.0)).alias("signed_value"))
     return marked.group_by("ds", *PAIR).agg(
         *(nw.col(count).sum() for count in COUNTS.values()),
         nw.col("signed_quantity").sum().alias("quantity"),
         nw.col("signed_value").sum().alias("value"),
         nw.col("occurred_at").max().alias("last_at"),
+        nw.col("purchased_at").max().alias("last_purchase_at"),
     )
 
 

@@ -92,8 +92,8 @@ class FeatureStore:
     def purchase_sequences(self, as_of: date) -> pl.DataFrame:
         """Rows of `features/purchase_sequence`: each user's last purchases that were kept, the oldest first."""
         kept = self._genuine(as_of).filter(nw.col("kept_purchases") > 0)
-        rows = self.engine.collect(kept.select(*rules.PAIR, "ds", "last_at"))
-        newest = rows.sort("user_id", "last_at", "item_id").group_by("user_id", maintain_order=True)
+        rows = self.engine.collect(kept.select(*rules.PAIR, "ds", "last_purchase_at"))
+        newest = rows.sort("user_id", "last_purchase_at", "item_id").group_by("user_id", maintain_order=True)
         return (
             newest.tail(self.platform.recommendations.sequence_length)
             .group_by("user_id", maintain_order=True)

@@ -74,6 +74,8 @@ def _lists_of(store: FeatureStore, family: ConfiguredFamily, registry: ModelRegi
         return pl.DataFrame(schema=table.schema)
     model = load_release(registry, family.family, version).model
     exclusions, eligible = (_rows(store.lake, one, day) for one in (EXCLUSIONS, ELIGIBLE_ITEMS))
+    if exclusions.is_empty():
+        raise dg.Failure(f"features/exclusions holds nobody as of {day}; materialize the features of the day first")
     recommendations = store.platform.recommendations
     ranked = rank(
         model,
@@ -114,8 +116,8 @@ def _final(platform: Platform) -> dg.AssetsDefinition:
 def _final_lists(platform: Platform, lake: DeltaLake, day: date) -> pl.DataFrame:
     """Rows of `recommendations/final` for one day."""
     lists = {name: _rows(lake, recommendations_table(name), day) for name in platform.families}
-    if lists[FALLBACK_FAMILY].is_empty():
-        raise dg.Failure(f"no version of {FALLBACK_FAMILY} serves {day}; approve one first: it fills every list up")
+    if lists[FALLBACK_FAMILY].is_empty():  # a day before the first approval
+        return pl.DataFrame(schema=FINAL_RECOMMENDATIONS.schema)
     weighted = {name: FamilyLists(rows, platform.families[name].weight) for name, rows in lists.items()}
     composed = compose(blend(weighted), lists[FALLBACK_FAMILY], FALLBACK_FAMILY, platform.recommendations.list_length)
     versions = [

@@ -33,19 +33,6 @@ def files_by_day(paths: Iterable[str], mapping: SourceMapping) -> dict[date, lis
     return dict(sorted(days.items()))
 
 
-def static_prefix(template: str) -> str:
-    """The folder that holds every file of a template: what stands before its first placeholder.
-
-    Args:
-        template: Such as `events/{date}.csv`.
-
-    Returns:
-        Such as `events/`, with the slash; empty when the files lie in the landing itself.
-    """
-    fixed = re.split(r"\{date\}|\*", template, maxsplit=1)[0]
-    return fixed[: fixed.rfind("/") + 1]
-
-
 def existing_day(text: str) -> date | None:
     """The day that a text such as 2011-02-28 names, or None when there is no such day."""
     try:

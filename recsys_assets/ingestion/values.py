@@ -65,7 +65,8 @@ def as_date(text: pl.Expr, time_zone: str, timestamp_format: str | None = None) 
     """Days: of a moment its day in the time zone, and else a date as it stands."""
     moment = as_moment(text, time_zone, timestamp_format)
     day = text.str.to_date(timestamp_format or _DAY, strict=False)
-    return pl.coalesce(moment.dt.convert_time_zone(time_zone).dt.date(), day)
+    compact = pl.when(text.str.contains("^[0-9]{8}$")).then(text.str.to_date("%Y%m%d", strict=False))
+    return pl.coalesce(compact, moment.dt.convert_time_zone(time_zone).dt.date(), day)
 
 
 def _parsed(text: pl.Expr, time_zone: str, timestamp_format: str | None) -> pl.Expr:
@@ -74,7 +75,7 @@ def _parsed(text: pl.Expr, time_zone: str, timestamp_format: str | None) -> pl.E
     iso = pl.when(text.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}")).then(text.str.replace("[Tt]", " "))
     local = [_read(iso, f"{_DAY} {time}", time_zone) for time in _TIMES]
     converted = [_read(iso, f"{_DAY} {time}%#z", time_zone) for time in _TIMES]
-    seconds = pl.when(text.str.contains("^[0-9]+$")).then(text.cast(pl.Int64, strict=False))
+    seconds = pl.when(text.str.contains("^[0-9]{9,}$")).then(text.cast(pl.Int64, strict=False))
     since_1970 = pl.from_epoch(pl.when(seconds <= _LAST_SECOND).then(seconds), "s")
     return pl.coalesce(
         *local,

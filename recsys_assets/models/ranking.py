@@ -32,7 +32,7 @@ def rank(
         exclusions: Rows of `features/exclusions`.
         eligible: Rows of `features/eligible_items`.
         n: The longest list.
-        block_users: Users ranked at once; memory is this times the number of items times four bytes.
+        block_users: Users ranked at once; memory is about this times the number of items times 16 bytes.
 
     Returns:
         user_id, item_ids, scores, in the order of `users`. A personal model gives no row to a user of whose

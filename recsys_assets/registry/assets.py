@@ -11,7 +11,7 @@ from recsys_assets.features.store import FeatureStore
 from recsys_assets.models.artifact import Artifact, is_finite, save
 from recsys_assets.models.assets import fit_on
 from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
-from recsys_assets.models.versions import CANDIDATE, RELEASE, load_version, newest_of_slot
+from recsys_assets.models.versions import CANDIDATE, RELEASE, load_version, unused_version_of_slot
 from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import OWNER, slot_of
@@ -71,7 +71,7 @@ def _release(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefinitio
         context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine, model_registry: ModelRegistry
     ) -> dg.MaterializeResult:
         window = slot_window(platform, slot_of(context))
-        version = newest_of_slot(model_registry, family.name, window.slot)
+        version = unused_version_of_slot(model_registry, family.name, window.slot)
         _require(lake, version, set(candidate_checks(family.name)))
         candidate = load_version(model_registry, family.family, version, CANDIDATE)
         released = fit_on(platform, family, lake, window, "release")
@@ -136,8 +136,7 @@ def _approved(family: ConfiguredFamily) -> dg.AssetsDefinition:
         chosen = _choose(context, family, config, lake, model_registry, before)
         if isinstance(chosen, ModelVersion):
             reason = config.reason or "passed every check of the gate"
-            model_registry.set_status(chosen, "Approved", reason)
-            model_registry.point_approved_at(chosen)
+            _put_in_use(model_registry, chosen, before, reason)
             yield _promotion(chosen, before, reason)
         elif before is not None and str(before.version) != _recorded_version(context, key):
             yield _promotion(before, None, "in use; an interrupted run had not recorded it")
@@ -145,6 +144,14 @@ def _approved(family: ConfiguredFamily) -> dg.AssetsDefinition:
             context.log.info("nothing to approve: %s", chosen.reason)
 
     return approved
+
+
+def _put_in_use(registry: ModelRegistry, chosen: ModelVersion, before: ModelVersion | None, reason: str) -> None:
+    """Move the alias. Going back to an older version is a rollback, and refuses the one that it leaves."""
+    registry.set_status(chosen, "Approved", reason)
+    if before is not None and (before.slot, before.version) > (chosen.slot, chosen.version):
+        registry.set_status(before, "Rejected", f"rolled back to version {chosen.version}: {reason}")
+    registry.point_approved_at(chosen)
 
 
 def _choose(
@@ -157,18 +164,20 @@ def _choose(
 ) -> ModelVersion | Nothing:
     """The version to approve. A refusal is a failure, and so is finding nothing when run alone."""
     is_slot_run = context.has_partition_key
+    chosen: ModelVersion | Nothing
     if family.settings.approval == "manual" and not config.version:
-        return Nothing("approval is manual; use `recsys approve`")
-    try:
-        chosen = choose_version(
-            registry.versions(family.name),
-            before,
-            lambda version: objections(family.name, stored_verdicts(lake, version)),
-            asked=config.version or None,
-            slot_key=context.partition_key if is_slot_run else None,
-        )
-    except RefusedError as error:
-        raise dg.Failure(f"{family.name}: {error}") from error
+        chosen = Nothing(f"approval is manual: materialize approved/{family.name} with `version` in its configuration")
+    else:
+        try:
+            chosen = choose_version(
+                registry.versions(family.name),
+                before,
+                lambda version: objections(family.name, stored_verdicts(lake, version)),
+                asked=config.version or None,
+                slot_key=context.partition_key if is_slot_run else None,
+            )
+        except RefusedError as error:
+            raise dg.Failure(f"{family.name}: {error}") from error
     is_alone = not is_slot_run and BACKFILL_TAG not in context.run.tags
     if isinstance(chosen, Nothing) and is_alone:
         raise dg.Failure(f"{family.name}: {chosen.reason}")

@@ -49,6 +49,11 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         if serving is not None and serving.as_of > day:
             return dg.MaterializeResult(metadata={"is_published": False, "in_use": serving.name})
         final = lake.scan(FINAL_RECOMMENDATIONS, (day, day)).collect()
+        if not final["item_ids"].list.len().sum():
+            raise dg.Failure(
+                f"recommendations/final of {day} holds no item for anybody, so it is not published; see whether "
+                "features/eligible_items is empty, or whether any version is approved"
+            )
         versions = {one["family"]: one["version"] for one in final["versions"].item(0)}
         version = model_registry.version(FALLBACK_FAMILY, int(versions[FALLBACK_FAMILY]))
         model = load_release(model_registry, fallback.family, version).model

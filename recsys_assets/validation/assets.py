@@ -4,12 +4,19 @@ import dagster as dg
 import polars as pl
 
 from recsys_assets.columns import TRAINING_SET, report_table
+from recsys_assets.features.specification import feature_spec_hash
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.models.artifact import Artifact, is_finite
 from recsys_assets.models.assets import training_split
 from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
 from recsys_assets.models.family import Interactions
-from recsys_assets.models.versions import CANDIDATE, load_version, newest_of_slot
+from recsys_assets.models.versions import (
+    CANDIDATE,
+    load_version,
+    newest_of_slot,
+    require_fit,
+    unused_version_of_slot,
+)
 from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import FALLBACK_FAMILY, Platform
 from recsys_assets.presentation import described, slot_of
@@ -29,10 +36,14 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
 
 
 def holdout_of(store: FeatureStore, window: SlotWindow) -> Holdout:
-    """The holdout of a slot: histories and hits from the training set, exclusions as of the day before it."""
+    """The holdout of a slot: hits from the training set; histories, exclusions, eligibility of the day before it.
+
+    Histories reach back as far as those that serve do, which may be further than the train rows.
+    """
     through = window.candidate_through
+    longest = max(settings.ranked_days for settings in store.platform.families.values())
     return Holdout(
-        histories=Interactions(training_split(store.lake, window, "train"), through),
+        histories=Interactions(store.history(through, longest), through),
         hits=training_split(store.lake, window, "holdout"),
         exclusions=store.exclusions(through),
         eligible=store.eligible_items(through),
@@ -55,8 +66,9 @@ def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFa
         context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine, model_registry: ModelRegistry
     ) -> dg.MaterializeResult:
         window = slot_window(platform, slot_of(context))
-        version = newest_of_slot(model_registry, family.name, window.slot)
+        version = unused_version_of_slot(model_registry, family.name, window.slot)
         candidate = load_version(model_registry, family.family, version, CANDIDATE)
+        require_fit(candidate, version, window.candidate_through, feature_spec_hash(platform))
         baseline = load_version(
             model_registry,
             fallback.family,

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from recsys_assets.ingestion.days import files_by_day, static_prefix
+from recsys_assets.ingestion.days import files_by_day
 from recsys_assets.mapping import SourceMapping
 
 
@@ -41,17 +41,3 @@ def test_a_template_matches_whole_paths_and_a_star_stays_in_its_folder(path: str
 def test_several_files_make_one_day() -> None:
     paths = ["dt=2026-01-05/part-1.parquet", "dt=2026-01-05/part-0.parquet"]
     assert files_by_day(paths, mapping_of("dt={date}/part-*.parquet")) == {date(2026, 1, 5): sorted(paths)}
-
-
-@pytest.mark.parametrize(
-    ("template", "prefix"),
-    [
-        ("{date}.csv", ""),
-        ("events/{date}.csv.gz", "events/"),
-        ("shop/events/day={date}/*.csv", "shop/events/"),
-        ("shop/ev*/{date}.csv", "shop/"),
-        ("shop/events-{date}.csv", "shop/"),
-    ],
-)
-def test_the_static_prefix_is_the_folder_before_the_first_placeholder(template: str, prefix: str) -> None:
-    assert static_prefix(template) == prefix

@@ -94,6 +94,35 @@ def test_a_backfill_over_slots_approves_the_newest_that_passes_and_not_the_one_t
     assert registry.approved("als") == before  # of slot 2026-02-18: newer than any of the backfill
 
 
+def test_what_has_served_is_never_judged_or_fitted_again(copied: Installation) -> None:
+    job = copied.definitions().resolve_implicit_global_asset_job_def()
+    before = copied.model_registry.approved("als")
+    for group in ("validation", "releases"):
+        result = job.execute_in_process(
+            asset_selection=[dg.AssetKey([group, "als"])],
+            instance=copied.instance,
+            partition_key=SLOT,
+            raise_on_error=False,
+        )
+        failure = result.filter_events(lambda event: event.is_step_failure)[0]
+        assert "was approved already" in str(failure.step_failure_data.error)
+    assert copied.model_registry.approved("als") == before
+
+
+def test_going_back_to_an_older_version_refuses_the_newer_one_for_good(copied: Installation) -> None:
+    registry = copied.model_registry
+    job = copied.definitions().resolve_job_def("train")
+    assert job.execute_in_process(instance=copied.instance, partition_key=SLOT).success
+    assert registry.approved("als").version == 2
+    assert materialize_approval(copied, {"version": 1, "reason": "version 2 sells less"}).success
+    assert registry.approved("als").version == 1
+    newer = registry.versions("als")[0]
+    assert (newer.version, newer.status) == (2, "Rejected")
+    assert "version 2 sells less" in newer.status_reason
+    assert not materialize_approval(copied).success
+    assert registry.approved("als").version == 1
+
+
 def _ndcg(result: Any) -> float:
     metadata = result.asset_materializations_for_node("validation__als")[0].metadata
     return float(metadata["ndcg_at_10"].value)

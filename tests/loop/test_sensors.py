@@ -48,7 +48,7 @@ def test_a_new_landing_is_asked_for_in_one_run(finished: Installation, tick: Tic
 def test_the_newest_slot_is_asked_for_once_and_not_while_it_runs(finished: Installation, tick: Tick) -> None:
     with dg.DagsterInstance.ephemeral() as instance:  # one that has never heard of an approval
         (request,) = tick(finished, "training_sensor", instance)
-        assert (request.run_key, request.partition_key, request.job_name) == ("2026-02-18", "2026-02-18", "train")
+        assert (request.run_key, request.partition_key, request.job_name) == ("2026-02-18#0", "2026-02-18", "train")
         job = finished.definitions().resolve_job_def("train")
         tags = {"dagster/partition": "2026-02-18"}
         instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_assets.slot_window import SlotWindow
-from sensors.decisions import INFERENCE_TAG, Days, Outcome, Start, inference, ingestion, training
+from sensors.decisions import INFERENCE_TAG, DayStates, Outcome, Start, inference, ingestion, training
 
 FIRST = date(2026, 3, 2)
 
@@ -31,8 +31,8 @@ def days(
     today: int = 100,
     last: int | None = None,
     running: tuple[int, ...] = (),
-) -> Days:
-    return Days(
+) -> DayStates:
+    return DayStates(
         first=FIRST,
         last=None if last is None else day(last),
         today=day(today),
@@ -103,13 +103,26 @@ class TestIngestion:
         assert start.run_key.startswith("2026-03-02..2026-03-03:")
 
 
+class TestIngestionAfterAFailure:
+    def test_a_range_that_failed_is_tried_day_by_day(self) -> None:
+        state = days({0: "a", 1: "broken", 2: "c"})
+        (start,) = ingestion(state)
+        again = ingestion(state, failed={start.run_key})
+        assert [(one.first, one.last) for one in again[:3]] == [(day(number), day(number)) for number in range(3)]
+        assert again[-1].last == start.last
+
+    def test_a_range_with_other_content_is_tried_as_a_whole(self) -> None:
+        (start,) = ingestion(days({0: "a", 1: "broken"}))
+        assert len(ingestion(days({0: "a", 1: "mended"}), failed={start.run_key})) == 1
+
+
 class TestNewestSettledDay:
     def test_it_is_the_newest_day_that_is_ingested_as_it_landed(self) -> None:
         assert days({0: "a", 1: "b", 2: "c"}, {0: "a", 1: "b"}).newest_settled() == day(1)
 
-    def test_a_day_that_changed_or_is_being_ingested_again_is_not_settled(self) -> None:
-        assert days({0: "a", 1: "new"}, {0: "a", 1: "b"}).newest_settled() == day(0)
-        assert days({0: "a", 1: "b"}, {0: "a", 1: "b"}, running=(1,)).newest_settled() == day(0)
+    def test_while_the_newest_day_is_ingested_again_there_is_none_because_nobody_wants_an_older_one(self) -> None:
+        assert days({0: "a", 1: "new"}, {0: "a", 1: "b"}).newest_settled() is None
+        assert days({0: "a", 1: "b"}, {0: "a", 1: "b"}, running=(1,)).newest_settled() is None
 
     def test_without_an_ingested_day_there_is_none(self) -> None:
         assert days({0: "a"}).newest_settled() is None
@@ -122,7 +135,7 @@ def window(slot: int) -> SlotWindow:
 WINDOWS = [window(4), window(6), window(8)]
 
 
-def settled(through: int, **more: Any) -> Days:
+def settled(through: int, **more: Any) -> DayStates:
     """Days 0 to `through` are landed and ingested; closed too, unless `today` says that they are not."""
     state = {number: str(number) for number in range(through + 1)}
     return days(state, state, **more)
@@ -241,21 +254,21 @@ def span(start: Start) -> list[date]:
     return [start.first + timedelta(days=offset) for offset in range((start.last - start.first).days + 1)]
 
 
-def after(state: Days, starts: list[Start]) -> Days:
+def after(state: DayStates, starts: list[Start]) -> DayStates:
     """The days once the runs have done what they are for."""
     done = {one: state.landed.get(one, "") for start in starts for one in span(start)}
     return replace(state, ingested={**state.ingested, **done})
 
 
 @given(landings)
-def test_ingesting_what_is_asked_for_settles_every_expected_day_and_asks_for_nothing_more(state: Days) -> None:
+def test_ingesting_what_is_asked_for_settles_every_expected_day_and_asks_for_nothing_more(state: DayStates) -> None:
     then = after(state, ingestion(state))
     assert ingestion(then) == []
     assert all(then.is_settled(one) or one in then.running for one in then.expected())
 
 
 @given(landings)
-def test_no_day_is_asked_for_twice_or_out_of_range_or_while_it_runs(state: Days) -> None:
+def test_no_day_is_asked_for_twice_or_out_of_range_or_while_it_runs(state: DayStates) -> None:
     asked = [one for start in ingestion(state) for one in span(start)]
     assert asked == sorted(set(asked))
     assert not set(asked) & set(state.running)
@@ -264,19 +277,19 @@ def test_no_day_is_asked_for_twice_or_out_of_range_or_while_it_runs(state: Days)
 
 
 @given(landings)
-def test_only_days_that_need_it_are_asked_for(state: Days) -> None:
+def test_only_days_that_need_it_are_asked_for(state: DayStates) -> None:
     for start in ingestion(state):
         assert not any(state.is_settled(one) for one in span(start))
 
 
 @given(landings, st.integers(0, 5))
-def test_a_closed_day_stays_closed_as_time_passes(state: Days, later: int) -> None:
+def test_a_closed_day_stays_closed_as_time_passes(state: DayStates, later: int) -> None:
     then = replace(state, today=state.today + timedelta(days=later))
     assert {one for one in state.expected() if state.is_closed(one)} <= set(filter(then.is_closed, then.expected()))
 
 
 @given(landings, st.lists(st.integers(1, 14), unique=True).map(sorted))
-def test_a_slot_is_trained_only_when_all_of_its_days_are_settled_and_closed(state: Days, ticks: list[int]) -> None:
+def test_a_slot_is_trained_only_when_all_of_its_days_are_settled_and_closed(state: DayStates, ticks: list[int]) -> None:
     for start in training(state, [window(tick) for tick in ticks], {}, ()):
         seen = [one for one in span(Start("train", "", FIRST, start.first)) if one < start.first]
         assert all(state.is_settled(one) and state.is_closed(one) for one in seen)
