@@ -34,6 +34,7 @@ def utc(*parts: int) -> datetime:
         ("1767608430", utc(2026, 1, 5, 10, 20, 30)),
         ("1767608430000", None),
         ("99999999999999999999", None),
+        ("20260105", None),  # digits of a date are no seconds
         ("12026-01-05 10:20:30", None),
         ("2026-13-05 10:20:30", None),
         ("05.01.2026 10:20", None),
@@ -77,6 +78,8 @@ def test_equal_texts_get_equal_moments_in_the_order_of_the_rows() -> None:
 @pytest.mark.parametrize(
     ("text", "time_zone", "day"),
     [
+        ("20260301", "UTC", date(2026, 3, 1)),
+        ("20261301", "UTC", None),
         ("2026-01-05", "Asia/Seoul", date(2026, 1, 5)),
         ("2026-01-05T20:00:00Z", "Asia/Seoul", date(2026, 1, 6)),
         ("2024-03-31", "Asia/Beirut", date(2024, 3, 31)),  # this day began at 01:00
