@@ -297,6 +297,7 @@ VERDICTS = Table(
         _slot(),
         Column("family", pl.String, "the model family"),
         Column("version", pl.String, "the registry version"),
+        Column("recipe", pl.String, "fingerprint of the configuration that the version was trained and judged by"),
         Column("stage", pl.String, "candidate: passed on the holdout; release: passed on the release artifact"),
         Column("check", pl.String, "name of the check"),
         Column("actual", pl.Float64, "what was measured; null when it could not be", is_nullable=True),

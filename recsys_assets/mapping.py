@@ -72,7 +72,11 @@ class ColumnSource(Declared):
     strip_suffix: str | None = Field(None, description="removed from the end of the text where it is there")
     case: Literal["upper", "lower"] | None = None
     absolute: bool = Field(default=False, description="drop the sign of a number")
-    timestamp_format: str | None = Field(None, description="strftime format; default: ISO 8601, or seconds since 1970")
+    decimal_comma: bool = Field(default=False, description="numbers are written as 1.234,56")
+    translate: dict[str, str] = Field({}, description="the file's words to ours; words that need none stay")
+    timestamp_format: str | None = Field(
+        None, description="strftime format; default: ISO 8601, or seconds or milliseconds since 1970"
+    )
     true_values: tuple[str, ...] = ("true", "1", "yes", "y", "t")
 
     @model_validator(mode="after")

@@ -61,7 +61,8 @@ class DayStates:
 
     def is_closed(self, day: date) -> bool:
         """Whether no file of the day is expected any more: a later day has landed, or the day after has passed."""
-        return day < max(self.landed, default=date.min) or day + ONE_DAY < self.today
+        later = (landed for landed in self.landed if landed <= self.today)  # a file from the future proves nothing
+        return day < max(later, default=date.min) or day + ONE_DAY < self.today
 
     def is_settled(self, day: date) -> bool:
         """Whether the day is ingested as it has landed; files that were cleared away afterwards are not missed."""
@@ -120,7 +121,7 @@ def training(
 
 def inference(
     day: date | None,
-    features_version: int,
+    features: str,
     approvals: Mapping[str, int],
     published: str | None,
     running: Collection[str],
@@ -129,7 +130,7 @@ def inference(
 
     Args:
         day: The newest settled day.
-        features_version: Delta version of `features/interactions`.
+        features: State of the features and of the configuration that lists are made by.
         approvals: Family to the id of the event that put its version in use.
         published: The inference key of the newest publication of `day`.
         running: Inference keys of runs under way.
@@ -139,7 +140,7 @@ def inference(
     key = ":".join(
         [
             str(day),
-            f"features-{features_version}",
+            features,
             *(f"{name}-{approvals[name]}" for name in sorted(approvals)),
         ]
     )

@@ -11,7 +11,7 @@ from resources.online_store import OnlineStore
 from sensors.decisions import inference
 from sensors.requests import run_requests
 from sensors.state import (
-    features_version,
+    features_state,
     published_key,
     read_approvals,
     read_attempts,
@@ -36,7 +36,7 @@ def build_inference_sensor(platform: Platform) -> dg.SensorDefinition:
         day = read_days(platform, lake, landing, instance, datetime.now(tz=UTC)).newest_settled()
         published = None if day is None else published_key(instance, online_store, day)
         approvals = read_approvals(platform, instance)
-        starts = inference(day, features_version(lake), approvals, published, running_inferences(instance))
+        starts = inference(day, features_state(platform, lake), approvals, published, running_inferences(instance))
         attempts = read_attempts(instance, "recommend")
         return run_requests(starts, attempts, "the published lists are up to date, or nothing is approved yet")
 

@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 
 from recsys_assets.columns import INTERACTION_DAYS, INTERACTIONS, TRAINING_SET, VERDICTS
+from recsys_assets.features.specification import lists_hash, recipe_hash
 from recsys_assets.ingestion.landing_days import landed_days
 from recsys_assets.partitions import slot_days, slot_partitions
 from recsys_assets.platform import Platform
@@ -97,7 +98,7 @@ def read_windows(platform: Platform, now: datetime) -> list[SlotWindow]:
 
 def read_outcomes(platform: Platform, lake: DeltaLake, instance: dg.DagsterInstance) -> dict[date, Outcome]:
     """What became of each slot that was trained: the least finished of its families speaks for it."""
-    verdicts = lake.scan(VERDICTS).select("ds", "family", "version", "check", "passed").collect()
+    verdicts = lake.scan(VERDICTS).select("ds", "family", "version", "recipe", "check", "passed").collect()
     approved_up_to = {family: _newest_slot_ever_approved(instance, family) for family in platform.families}
     outcomes: dict[date, Outcome] = {}
     for (slot,), rows in verdicts.group_by("ds"):
@@ -118,9 +119,9 @@ def running_inferences(instance: dg.DagsterInstance) -> frozenset[str]:
     return frozenset(run.tags.get(INFERENCE_TAG, "") for run in _unfinished(instance, store))
 
 
-def features_version(lake: DeltaLake) -> int:
-    """The state of the features that inference reads."""
-    return lake.version(INTERACTIONS.name)
+def features_state(platform: Platform, lake: DeltaLake) -> str:
+    """The state of the features that inference reads, and of the configuration that lists are made by."""
+    return f"features-{lake.version(INTERACTIONS.name)}:{lists_hash(platform)}"
 
 
 def read_approvals(platform: Platform, instance: dg.DagsterInstance) -> dict[str, int]:
@@ -164,9 +165,11 @@ def _newest_slot_ever_approved(instance: dg.DagsterInstance, family: str) -> dat
 
 
 def _outcome(platform: Platform, family: str, slot: date, rows: pl.DataFrame, approved_up_to: date) -> Outcome:
-    """What became of the newest version that a family trained for a slot."""
+    """What became of the newest version that a family trained for a slot; nothing yet under today's configuration."""
     mine = rows.filter(pl.col("family") == family).with_columns(pl.col("version").cast(pl.Int64))
     newest = mine.filter(pl.col("version") == pl.col("version").max())
+    if (newest["recipe"] != recipe_hash(platform, family)).any():
+        return "unfinished"
     if not newest["passed"].all():
         return "refused"
     if not required_checks(family) <= set(newest["check"]):

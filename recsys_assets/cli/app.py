@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from recsys_assets.ingestion.draft import NothingToDraftError
 from recsys_assets.ingestion.raw_rows import UnreadableFileError
@@ -146,5 +147,6 @@ def main() -> None:
     try:
         app()
     except (*EXPECTED_ERRORS, BusyError) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        console = Console(stderr=True, highlight=False, emoji=False)
+        console.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)

@@ -1,6 +1,7 @@
 """`recsys dev` opens the Dagster UI with the daemon on this home; `recsys stop` ends the embedded online store."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,10 @@ def dev_command(port: int) -> None:
     with installation.driving():
         installation.refuse_live_daemon()
         abandon_unfinished(installation.instance)
-        code = subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 - the installed Dagster
+        dagster = subprocess.Popen(command, env=environment)  # noqa: S603 - the installed Dagster
+        for sent in (signal.SIGTERM, signal.SIGINT):  # whoever stops this command stops the UI and the daemon
+            signal.signal(sent, lambda *_: dagster.send_signal(signal.SIGINT))
+        code = dagster.wait()
     raise typer.Exit(code)
 
 

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import typer
+from rich.markup import escape
 
 from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.screen import screen
-from recsys_assets.columns import SOURCE_TABLES
+from recsys_assets.columns import INTERACTIONS, SOURCE_TABLES
 from recsys_assets.ingestion.intake import take_in
 from recsys_assets.ingestion.landing_days import landed_days
 from recsys_assets.models.catalogue import configured_families
+from recsys_assets.presentation import days_between
 from recsys_assets.serving.generations import current
 from sensors.state import read_approval
 
@@ -35,7 +37,7 @@ def doctor_command() -> None:
     findings = examine()
     for finding in findings:
         mark = "[green]ok[/]     " if finding.is_well else "[bold red]problem[/]"
-        console.print(f"{mark} {finding.what}: {finding.sentence}", soft_wrap=True)
+        console.print(f"{mark} {finding.what}: {escape(finding.sentence)}", soft_wrap=True)
     if not all(finding.is_well for finding in findings):
         raise typer.Exit(1)
 
@@ -76,9 +78,18 @@ def _landing(installation: Installation) -> str:
     told = []
     for name in installation.platform.sources:
         newest = [day for day in days.values() if name in day.paths][-1:]
-        counts = take_in(installation.landing, SOURCE_TABLES[name], installation.platform, newest).counts.sum()
-        told.append(f"{name} {counts['accepted'].item() or 0} accepted, {counts['rejected'].item() or 0} rejected")
-    return f"{len(days)} days up to {max(days)}; newest files: {'; '.join(told)}"
+        result = take_in(installation.landing, SOURCE_TABLES[name], installation.platform, newest)
+        counts = result.counts.select("accepted", "rejected").sum().row(0)
+        told.append(f"{name} {counts[0]} accepted, {counts[1]} rejected")
+        if counts[1] and not counts[0]:
+            reason, line, raw = result.rejected.select("reason", "line", "raw").row(0)
+            raise ValueError(
+                f"the newest file of {name} gives no accepted row: line {line} is rejected as {reason}: {raw}; "
+                f"correct sources.{name} in recsys.yaml"
+            )
+    without = [day for day in days_between((min(days), max(days))) if day not in days]
+    gaps = f", {len(without)} days between without files, the last {without[-1]}" if without else ""
+    return f"{len(days)} days up to {max(days)}{gaps}; newest files: {'; '.join(told)}"
 
 
 def _online_store(installation: Installation) -> str:
@@ -89,14 +100,13 @@ def _online_store(installation: Installation) -> str:
 
 
 def _model_registry(installation: Installation) -> str:
-    installation.model_registry.check()
-    return "answers"
+    return "answers" if installation.model_registry.artifact_root == "" else "SQLite and files under RECSYS_HOME"
 
 
 def _lake(installation: Installation) -> str:
-    return (
-        f"{installation.lake.root}, interactions at Delta version {installation.lake.version('features/interactions')}"
-    )
+    version = installation.lake.version(INTERACTIONS.name)
+    state = "nothing written yet" if version < 0 else f"interactions at Delta version {version}"
+    return f"{installation.lake.root}, {state}"
 
 
 def _models(installation: Installation) -> str:

@@ -14,7 +14,7 @@ from sensors.decisions import DayStates, Start, inference, ingestion, training
 from sensors.requests import partition_key, run_tags
 from sensors.state import (
     UNFINISHED,
-    features_version,
+    features_state,
     published_key,
     read_approvals,
     read_days,
@@ -45,12 +45,14 @@ class Finished:
         run_id: Dagster's id of it.
         refusals: What the gate refused, in words; a refusal is a normal outcome.
         errors: What failed, in words.
+        notes: What it came to, in words.
     """
 
     start: Start
     run_id: str
     refusals: tuple[str, ...]
     errors: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def drive(
@@ -96,7 +98,9 @@ def _decide(installation: Installation, limits: Limits) -> Iterator[Start]:
     yield from training(days, windows, read_outcomes(platform, lake, instance), frozenset())
     day = days.newest_settled()
     published = None if day is None else published_key(instance, installation.online_store, day)
-    yield from inference(day, features_version(lake), read_approvals(platform, instance), published, NOTHING_RUNS)
+    yield from inference(
+        day, features_state(platform, lake), read_approvals(platform, instance), published, NOTHING_RUNS
+    )
 
 
 def _limited(days: DayStates, limits: Limits) -> DayStates:
@@ -144,7 +148,18 @@ def _execute(job: dg.JobDefinition, start: Start, installation: Installation, pr
     )
     if not result.success and not errors and not refusals:
         errors = ["the run failed outside its steps; see it in the Dagster UI"]
-    return Finished(start, result.run_id, refusals, tuple(errors))
+    return Finished(start, result.run_id, refusals, tuple(errors), _counts(result))
+
+
+def _counts(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
+    """Per ingested table, how many rows were accepted and set aside."""
+    sums = {}
+    for event in result.get_asset_materialization_events():
+        metadata = event.materialization.metadata
+        if event.asset_key is not None and {"accepted", "rejected"} <= set(metadata):
+            counts = {name: int(str(metadata[name].value)) for name in ("accepted", "rejected")}
+            sums[event.asset_key.path[-1]] = f"{counts['accepted']:,} accepted, {counts['rejected']:,} rejected"
+    return tuple(f"{table}: {words}" for table, words in sums.items())
 
 
 def _cause(event: dg.DagsterEvent) -> str:

@@ -6,7 +6,7 @@ import polars as pl
 import typer
 from rich.console import Console
 
-from recsys_assets.cli.screen import plain_table, screen
+from recsys_assets.cli.screen import as_cell, plain_table, screen
 from recsys_assets.columns import SOURCE_TABLES
 from recsys_assets.ingestion.draft import draft_mapping
 from recsys_assets.ingestion.intake import take_in
@@ -58,5 +58,5 @@ def _print(console: Console, title: str, rows: pl.DataFrame) -> None:
     for column in table.columns:
         column.overflow, column.no_wrap = "ellipsis", True
     for row in rows.iter_rows():
-        table.add_row(*("" if value is None else str(value).replace("\n", " ") for value in row))
+        table.add_row(*(as_cell(value) for value in row))
     console.print(table)

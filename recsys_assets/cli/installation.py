@@ -95,8 +95,13 @@ class Installation:
 
     @cached_property
     def model_registry(self) -> ModelRegistry:
-        """The model registry."""
+        """The model registry.
+
+        Raises:
+            RegistryError: A tracking server is configured and does not answer.
+        """
         registry: ModelRegistry = self._ready("model_registry")
+        registry.check()
         return registry
 
     @cached_property
@@ -121,7 +126,10 @@ class Installation:
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
-            raise BusyError(f"another recsys command is driving {self.settings.home}; wait until it ends") from error
+            raise BusyError(
+                f"another recsys command drives {self.settings.home}: a `recsys run`, or a `recsys dev`, which starts "
+                "what is due by itself; wait until it ends, or stop it"
+            ) from error
         try:
             yield
         finally:

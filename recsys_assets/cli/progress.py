@@ -37,7 +37,7 @@ class RunProgress:
     """A bar per run, one step at a time. On what is no terminal, a plain line per run instead."""
 
     def __init__(self, stream: TextIO) -> None:
-        self.console = Console(file=stream)
+        self.console = Console(file=stream, highlight=False, emoji=False)
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 

@@ -5,7 +5,7 @@ import typer
 from rich.console import Console
 
 from recsys_assets.cli.installation import Installation
-from recsys_assets.cli.screen import plain_table, screen
+from recsys_assets.cli.screen import as_cell, plain_table, screen
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.serving.explanation import Reason, explain
 from recsys_assets.serving.generations import read_list
@@ -38,7 +38,8 @@ def show_list(installation: Installation, console: Console, user_id: str, limit:
     names = {row["item_id"]: _label(row) for row in titles.iter_rows(named=True)}
     by_item = {reason.item_id: reason for reason in reasons}
     for place, item in enumerate(items[:limit], start=1):
-        table.add_row(str(place), item, names.get(item, ""), *_why(by_item.get(item), names))
+        cells = (place, item, names.get(item, ""), *_why(by_item.get(item), names))
+        table.add_row(*(as_cell(cell) for cell in cells))
     console.print(table)
     console.print(f"  generation {generation.name}, histories up to {generation.as_of}")
     return True
@@ -66,5 +67,4 @@ def _why(reason: Reason | None, names: dict[str, str]) -> tuple[str, ...]:
 
 
 def _label(row: dict[str, str | None]) -> str:
-    title = " ".join((row["title"] or "").split())
-    return f"{title} / {row['creator']}" if row["creator"] else title
+    return f"{row['title'] or ''} / {row['creator']}" if row["creator"] else row["title"] or ""

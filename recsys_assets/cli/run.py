@@ -3,6 +3,7 @@
 from datetime import date
 
 import typer
+from rich.markup import escape
 
 from recsys_assets.cli.driver import Finished, Limits, drive
 from recsys_assets.cli.installation import Installation
@@ -42,11 +43,12 @@ def run_to_fixed_point(installation: Installation, limits: Limits = EVERYTHING) 
         for one in drive(installation, limits, progress, lambda: check_services(installation)):
             finished.append(one)
             _tell(one, progress)
+        has_errors = any(one.errors for one in finished)
         if not finished:
-            progress.console.print("Nothing is due: every landed day is ingested, trained on and published.")
-        if not read_approvals(installation.platform, installation.instance):
+            progress.console.print("Nothing is due.")
+        if not has_errors and not read_approvals(installation.platform, installation.instance):
             progress.console.print(_why_nothing_serves(installation), soft_wrap=True)
-    return not any(one.errors for one in finished)
+    return not has_errors
 
 
 def check_services(installation: Installation) -> None:
@@ -57,7 +59,7 @@ def check_services(installation: Installation) -> None:
         RegistryError: The model registry does not answer.
     """
     installation.online_store.connect()
-    installation.model_registry.check()
+    _ = installation.model_registry
 
 
 def _why_nothing_serves(installation: Installation) -> str:
@@ -83,9 +85,11 @@ def _check_limits(limits: Limits, installation: Installation) -> None:
 
 
 def _tell(finished: Finished, progress: RunProgress) -> None:
+    for note in finished.notes:
+        progress.console.print(f"  {note}", soft_wrap=True)
     for refusal in finished.refusals:
-        progress.console.print(f"[yellow]refused:[/] {refusal}", soft_wrap=True)
+        progress.console.print(f"[yellow]refused:[/] {escape(refusal)}", soft_wrap=True)
     for error in finished.errors:
-        progress.console.print(f"[bold red]failed:[/] {error}", soft_wrap=True)
+        progress.console.print(f"[bold red]failed:[/] {escape(error)}", soft_wrap=True)
     if finished.errors:
         progress.console.print(f"run {finished.run_id}; `recsys dev` shows it in the Dagster UI", soft_wrap=True)

@@ -3,19 +3,25 @@
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 WIDTH_WITHOUT_TERMINAL = 120
 
 
 def screen() -> Console:
     """A console on standard output."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDTH_WITHOUT_TERMINAL)
+    console = Console(highlight=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=WIDTH_WITHOUT_TERMINAL)
+
+
+def as_cell(value: object) -> Text:
+    """What came from outside, shown as it is: on one line, and never read as markup."""
+    return Text("" if value is None else " ".join(str(value).split()))
 
 
 def plain_table(title: str, *columns: str) -> Table:
     """A table with few lines, whose cells stay on one line where there is room."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=as_cell(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     return table

@@ -124,6 +124,10 @@ def _repaired(source: ColumnSource) -> pl.Expr:
         text = text.str.strip_suffix(source.strip_suffix).str.strip_chars()
     if source.case is not None:
         text = text.str.to_uppercase() if source.case == "upper" else text.str.to_lowercase()
+    if source.decimal_comma:
+        text = text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+    if source.translate:
+        text = text.replace(source.translate)
     return pl.when(text != "").then(text)
 
 

@@ -1,6 +1,7 @@
 """Which landed files feed which table on which day, and whether a day changed since it was last looked at."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -17,7 +18,7 @@ class LandedDay:
     Attributes:
         day: The day that their paths name.
         paths: Table to the paths that feed it; one path may feed several tables.
-        fingerprint: Changes when a file of the day appears, vanishes, or is rewritten.
+        fingerprint: Changes when a file of the day appears, vanishes, or is rewritten, and when the mapping changes.
         size_bytes: What they weigh together.
     """
 
@@ -40,11 +41,20 @@ def landed_days(files: Iterable[LandedFile], platform: Platform) -> dict[date, L
         for day, paths in files_by_day(known, mapping).items():
             if platform.first_day <= day and (platform.last_day is None or day <= platform.last_day):
                 days.setdefault(day, {})[table] = tuple(paths)
-    return {day: _landed_day(day, paths, known) for day, paths in sorted(days.items())}
+    reading = _reading(platform)
+    return {day: _landed_day(day, paths, known, reading) for day, paths in sorted(days.items())}
 
 
-def _landed_day(day: date, paths: Mapping[str, tuple[str, ...]], known: Mapping[str, LandedFile]) -> LandedDay:
+def _reading(platform: Platform) -> str:
+    """Everything in the configuration that decides what becomes of a file's rows."""
+    deciding = {"sources", "time_zone", "wrong_day_tolerance_minutes"}
+    return json.dumps(platform.model_dump(mode="json", include=deciding), sort_keys=True)
+
+
+def _landed_day(
+    day: date, paths: Mapping[str, tuple[str, ...]], known: Mapping[str, LandedFile], reading: str
+) -> LandedDay:
     files = [known[path] for path in sorted({path for some in paths.values() for path in some})]
     state = "\n".join(f"{file.path} {file.size_bytes} {file.stamp}" for file in files)
-    fingerprint = hashlib.sha256(state.encode()).hexdigest()[:16]
+    fingerprint = hashlib.sha256(f"{reading}\n{state}".encode()).hexdigest()[:16]
     return LandedDay(day, paths, fingerprint, sum(file.size_bytes for file in files))

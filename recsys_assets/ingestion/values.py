@@ -75,13 +75,17 @@ def _parsed(text: pl.Expr, time_zone: str, timestamp_format: str | None) -> pl.E
     iso = pl.when(text.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}")).then(text.str.replace("[Tt]", " "))
     local = [_read(iso, f"{_DAY} {time}", time_zone) for time in _TIMES]
     converted = [_read(iso, f"{_DAY} {time}%#z", time_zone) for time in _TIMES]
-    seconds = pl.when(text.str.contains("^[0-9]{9,}$")).then(text.cast(pl.Int64, strict=False))
-    since_1970 = pl.from_epoch(pl.when(seconds <= _LAST_SECOND).then(seconds), "s")
+    number = text.cast(pl.Int64, strict=False)
+    seconds = pl.when(text.str.contains("^[0-9]{9,12}$") & (number <= _LAST_SECOND)).then(number)
+    milliseconds = pl.when(text.str.contains("^[0-9]{13,14}$")).then(number)
+    since_1970 = pl.coalesce(
+        pl.from_epoch(seconds, "s").dt.cast_time_unit("us"), pl.from_epoch(milliseconds, "ms").dt.cast_time_unit("us")
+    )
     return pl.coalesce(
         *local,
         _in_utc(iso.str.to_datetime(_DAY, time_unit="us", strict=False), time_zone),
         *converted,
-        since_1970.dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
+        since_1970.dt.replace_time_zone("UTC"),
     )
 
 

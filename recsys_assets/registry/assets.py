@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from recsys_assets.columns import TRAINING_SET
+from recsys_assets.features.specification import recipe_hash
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.models.artifact import Artifact, is_finite, save
 from recsys_assets.models.assets import fit_on
@@ -84,7 +85,7 @@ def _release(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefinitio
             model_registry.set_status(version, "Rejected", "; ".join(against))
         else:
             model_registry.set_status(version, "PendingManualApproval", "released, waits for approval")
-        store_verdicts(lake, version, "release", verdicts)
+        store_verdicts(lake, version, recipe_hash(platform, family.name), "release", verdicts)
         metadata = {"version": version.version, "items": released.model.item_ids.len(), "overlap": overlap}
         return dg.MaterializeResult(metadata=metadata, check_results=check_results(key, verdicts))
 

@@ -4,7 +4,7 @@ import dagster as dg
 import polars as pl
 
 from recsys_assets.columns import TRAINING_SET, report_table
-from recsys_assets.features.specification import feature_spec_hash
+from recsys_assets.features.specification import feature_spec_hash, recipe_hash
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.models.artifact import Artifact, is_finite
 from recsys_assets.models.assets import training_split
@@ -78,7 +78,9 @@ def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFa
         holdout = holdout_of(FeatureStore(platform, lake, engine), window)
         values, measured = measure(family, candidate, fallback, baseline, holdout)
         verdicts = judge_candidate(family.name, measured, family.settings.gate)
-        _keep(lake, model_registry, version, values, measured, verdicts)
+        _keep(lake, model_registry, version, values, measured)
+        _pronounce(model_registry, version, verdicts)
+        store_verdicts(lake, version, recipe_hash(platform, family.name), "candidate", verdicts)
         numbers = {name: value for name, value in values.items() if value is not None}
         metadata = {"version": version.version, "holdout_users": measured.holdout_users, **numbers}
         return dg.MaterializeResult(metadata=metadata, check_results=check_results(key, verdicts))
@@ -113,9 +115,8 @@ def _keep(
     version: ModelVersion,
     values: dict[str, float | None],
     measured: Measured,
-    verdicts: list[Verdict],
 ) -> None:
-    """Store the report, the figures of the version, its status, and last the verdicts that let it go on."""
+    """Store the report, and the figures with the version."""
     table = report_table(version.family, report_metrics())
     row = {
         "ds": version.slot,
@@ -127,9 +128,12 @@ def _keep(
     lake.replace(table, pl.DataFrame([row], schema=table.schema), slot, {"version": str(version.version)})
     numbers = {name: value for name, value in values.items() if value is not None}
     registry.log_metrics(version, {**numbers, "holdout_users": float(measured.holdout_users)})
+
+
+def _pronounce(registry: ModelRegistry, version: ModelVersion, verdicts: list[Verdict]) -> None:
+    """Set the status that follows from the verdicts; these are stored after it, because they let the version go on."""
     against = objections(version.family, verdicts, set(candidate_checks(version.family)))
     if against:
         registry.set_status(version, "Rejected", "; ".join(against))
     else:
         registry.set_status(version, "PendingManualApproval", "passed the gate, not yet released")
-    store_verdicts(lake, version, "candidate", verdicts)

@@ -9,14 +9,15 @@ from resources.lake import DeltaLake
 from resources.model_registry import ModelVersion
 
 
-def store_verdicts(lake: DeltaLake, version: ModelVersion, stage: Stage, verdicts: list[Verdict]) -> None:
-    """Replace the verdicts of one stage of a version."""
+def store_verdicts(lake: DeltaLake, version: ModelVersion, recipe: str, stage: Stage, verdicts: list[Verdict]) -> None:
+    """Replace the verdicts of one stage of a version, passed under a configuration with this fingerprint."""
     rows = pl.DataFrame(
         [
             {
                 "ds": version.slot,
                 "family": version.family,
                 "version": str(version.version),
+                "recipe": recipe,
                 "stage": stage,
                 "check": verdict.check,
                 "actual": verdict.actual,

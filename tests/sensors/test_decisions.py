@@ -198,20 +198,20 @@ class TestTraining:
 
 class TestInference:
     def key(self, features: int = 1, **approvals: int) -> str:
-        (start,) = inference(FIRST, features, approvals or {"popularity": 1}, None, ())
+        (start,) = inference(FIRST, f"features-{features}", approvals or {"popularity": 1}, None, ())
         return start.run_key
 
     def test_the_newest_day_is_computed_and_its_run_carries_the_key(self) -> None:
-        (start,) = inference(day(3), 12, {"popularity": 7, "als": 9}, None, ())
+        (start,) = inference(day(3), "features-12", {"popularity": 7, "als": 9}, None, ())
         key = "2026-03-05:features-12:als-9:popularity-7"
         assert start == Start("recommend", key, day(3), day(3), {INFERENCE_TAG: key})
 
     def test_lists_published_from_the_same_inputs_are_not_computed_again(self) -> None:
-        assert inference(FIRST, 1, {"popularity": 1}, self.key(), ()) == []
+        assert inference(FIRST, "features-1", {"popularity": 1}, self.key(), ()) == []
 
     def test_a_run_under_way_for_the_same_inputs_is_enough(self) -> None:
-        assert inference(FIRST, 1, {"popularity": 1}, None, {self.key()}) == []
-        assert len(inference(FIRST, 2, {"popularity": 1}, None, {self.key()})) == 1
+        assert inference(FIRST, "features-1", {"popularity": 1}, None, {self.key()}) == []
+        assert len(inference(FIRST, "features-2", {"popularity": 1}, None, {self.key()})) == 1
 
     def test_new_features_and_new_approvals_each_start_a_run(self) -> None:
         published = self.key(1, popularity=1, als=2)
@@ -221,21 +221,21 @@ class TestInference:
             (1, {"popularity": 4, "als": 2}),
             (1, {"popularity": 1}),
         ):
-            assert len(inference(FIRST, features, approvals, published, ())) == 1
+            assert len(inference(FIRST, f"features-{features}", approvals, published, ())) == 1
 
     def test_a_to_b_to_a_on_one_day_is_three_runs(self) -> None:
         keys = [self.key(popularity=1, als=event) for event in (10, 11, 12)]  # version A, then B, then A again
         assert len(set(keys)) == 3
-        assert len(inference(FIRST, 1, {"popularity": 1, "als": 12}, keys[1], ())) == 1
+        assert len(inference(FIRST, "features-1", {"popularity": 1, "als": 12}, keys[1], ())) == 1
 
     def test_the_order_in_which_families_are_listed_does_not_matter(self) -> None:
         assert self.key(popularity=1, als=2) == self.key(als=2, popularity=1)
 
     def test_without_an_approved_fallback_nothing_is_computed(self) -> None:
-        assert inference(FIRST, 1, {"als": 2}, None, ()) == []
+        assert inference(FIRST, "features-1", {"als": 2}, None, ()) == []
 
     def test_without_a_settled_day_nothing_is_computed(self) -> None:
-        assert inference(None, 1, {"popularity": 1}, None, ()) == []
+        assert inference(None, "features-1", {"popularity": 1}, None, ()) == []
 
 
 numbers = st.integers(0, 12)

@@ -40,7 +40,7 @@ def passing(family: str = "als") -> list[Verdict]:
 
 def test_verdicts_come_back_as_they_were_stored(lake: DeltaLake) -> None:
     stored = [verdict("a"), verdict("b", passed=False, actual=None)]
-    store_verdicts(lake, VERSION, "candidate", stored)
+    store_verdicts(lake, VERSION, "recipe", "candidate", stored)
     assert stored_verdicts(lake, VERSION) == stored
 
 
@@ -49,15 +49,15 @@ def test_a_lake_without_verdicts_has_none(lake: DeltaLake) -> None:
 
 
 def test_storing_again_replaces_the_stage_and_leaves_the_other_stage(lake: DeltaLake) -> None:
-    store_verdicts(lake, VERSION, "release", [verdict("r")])
-    store_verdicts(lake, VERSION, "candidate", [verdict("a"), verdict("b")])
-    store_verdicts(lake, VERSION, "candidate", [verdict("a", passed=False)])
+    store_verdicts(lake, VERSION, "recipe", "release", [verdict("r")])
+    store_verdicts(lake, VERSION, "recipe", "candidate", [verdict("a"), verdict("b")])
+    store_verdicts(lake, VERSION, "recipe", "candidate", [verdict("a", passed=False)])
     assert stored_verdicts(lake, VERSION) == [verdict("a", passed=False), verdict("r")]
 
 
 def test_storing_the_same_verdicts_twice_changes_nothing(lake: DeltaLake) -> None:
     for _ in range(2):
-        store_verdicts(lake, VERSION, "candidate", passing())
+        store_verdicts(lake, VERSION, "recipe", "candidate", passing())
     assert lake.scan(VERDICTS).collect().height == len(passing())
 
 
@@ -67,9 +67,9 @@ def test_storing_the_same_verdicts_twice_changes_nothing(lake: DeltaLake) -> Non
     ids=["version", "family", "slot"],
 )
 def test_the_verdicts_of_others_are_neither_read_nor_replaced(lake: DeltaLake, other: ModelVersion) -> None:
-    store_verdicts(lake, VERSION, "candidate", [verdict("mine")])
-    store_verdicts(lake, other, "candidate", [verdict("theirs")])
-    store_verdicts(lake, VERSION, "candidate", [verdict("mine again")])
+    store_verdicts(lake, VERSION, "recipe", "candidate", [verdict("mine")])
+    store_verdicts(lake, other, "recipe", "candidate", [verdict("theirs")])
+    store_verdicts(lake, VERSION, "recipe", "candidate", [verdict("mine again")])
     assert [one.check for one in stored_verdicts(lake, VERSION)] == ["mine again"]
     assert [one.check for one in stored_verdicts(lake, other)] == ["theirs"]
 
