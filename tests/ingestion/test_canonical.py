@@ -64,7 +64,7 @@ def test_prices_with_a_decimal_comma_and_the_shops_own_words_are_read() -> None:
         "unit_price": {"from": "price", "decimal_comma": True},
         "item_id": {"from": "item", "translate": {"old": "new"}},
     }
-    platform = platform_of(events={"columns": columns})
+    platform = platform_of(columns=columns)
     rows = canonical(platform, event(item="old", rest='1,"1.234,50"'), event(item="other", rest='1,"0,99"'))
     assert rows.accepted.select("item_id", "unit_price").rows() == [("new", 1234.5), ("other", 0.99)]
 
