@@ -15,6 +15,7 @@ from recsys_assets.platform import Platform, load_platform
 from resources.landing import Landing, LocalLanding
 
 SHOWN_ROWS = 5
+SHOWN_CHARACTERS = 24
 
 
 def init_command(folder: Path, target: Path, *, overwrite: bool) -> None:
@@ -54,9 +55,11 @@ def preview(console: Console, platform: Platform, landing: Landing, day: LandedD
 def _print(console: Console, title: str, rows: pl.DataFrame) -> None:
     if rows.is_empty():
         return
-    table = plain_table(title, *rows.columns)
-    for column in table.columns:
+    shown = rows.select(name for name in rows.columns if rows[name].null_count() < rows.height)
+    table = plain_table(title, *shown.columns)
+    for column, values in zip(table.columns, shown.iter_columns(), strict=True):
         column.overflow, column.no_wrap = "ellipsis", True
-    for row in rows.iter_rows():
+        column.min_width = min(SHOWN_CHARACTERS, max(len(str(value)) for value in (values.name, *values)))
+    for row in shown.iter_rows():
         table.add_row(*(as_cell(value) for value in row))
     console.print(table)
