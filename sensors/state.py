@@ -14,6 +14,7 @@ from recsys_assets.ingestion.landing_days import landed_days
 from recsys_assets.partitions import slot_days, slot_partitions
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import days_between
+from recsys_assets.registry.promotions import newest_slot_ever_approved, read_approval
 from recsys_assets.serving.assets import ONLINE_STORE_KEY
 from recsys_assets.serving.generations import current
 from recsys_assets.slot_window import ONE_DAY, SlotWindow, slot_window
@@ -26,7 +27,6 @@ from sensors.decisions import INFERENCE_TAG, DayStates, Outcome
 PARTITION_TAG = "dagster/partition"
 KEY_TAG = "recsys/key"
 RUNS_LOOKED_AT = 200
-APPROVALS_LOOKED_AT = 50
 JOB_OF = {INTERACTIONS.name: "ingest", TRAINING_SET.name: "train", ONLINE_STORE_KEY.to_user_string(): "recommend"}
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 UNFINISHED = [
@@ -48,16 +48,6 @@ class Attempts(NamedTuple):
 
     ended: Counter[str]
     failed: Counter[str]
-
-
-class Approval(NamedTuple):
-    """The newest promotion of a family in Dagster's history."""
-
-    event_id: int
-    version: int
-    slot: date
-    since: float
-    reason: str
 
 
 def read_days(
@@ -99,7 +89,7 @@ def read_windows(platform: Platform, now: datetime) -> list[SlotWindow]:
 def read_outcomes(platform: Platform, lake: DeltaLake, instance: dg.DagsterInstance) -> dict[date, Outcome]:
     """What became of each slot that was trained: the least finished of its families speaks for it."""
     verdicts = lake.scan(VERDICTS).select("ds", "family", "version", "recipe", "check", "passed").collect()
-    approved_up_to = {family: _newest_slot_ever_approved(instance, family) for family in platform.families}
+    approved_up_to = {family: newest_slot_ever_approved(instance, family) for family in platform.families}
     outcomes: dict[date, Outcome] = {}
     for (slot,), rows in verdicts.group_by("ds"):
         if isinstance(slot, date):
@@ -130,22 +120,6 @@ def read_approvals(platform: Platform, instance: dg.DagsterInstance) -> dict[str
     return {family: approval.event_id for family, approval in approvals if approval is not None}
 
 
-def read_approval(instance: dg.DagsterInstance, family: str) -> Approval | None:
-    """The newest promotion of a family."""
-    records = instance.fetch_materializations(dg.AssetKey(["approved", family]), limit=1).records
-    materialization = records[0].asset_materialization if records else None
-    if materialization is None:
-        return None
-    value = {name: entry.value for name, entry in materialization.metadata.items()}
-    return Approval(
-        event_id=records[0].storage_id,
-        version=int(str(value["version"])),
-        slot=date.fromisoformat(str(value["slot"])),
-        since=records[0].timestamp,
-        reason=str(value["reason"]),
-    )
-
-
 def published_key(instance: dg.DagsterInstance, store: OnlineStore, day: date) -> str | None:
     """The inference key of the newest publication of a day; None when the online store does not hold it (any more)."""
     serving = current(store.connect())
@@ -155,13 +129,6 @@ def published_key(instance: dg.DagsterInstance, store: OnlineStore, day: date) -
     records = instance.fetch_materializations(only, limit=1).records
     run = instance.get_run_by_id(records[0].run_id) if records else None
     return None if run is None else run.tags.get(INFERENCE_TAG)
-
-
-def _newest_slot_ever_approved(instance: dg.DagsterInstance, family: str) -> date:
-    """A rollback goes back to an older slot, but does not undo that newer ones were approved."""
-    records = instance.fetch_materializations(dg.AssetKey(["approved", family]), limit=APPROVALS_LOOKED_AT).records
-    slots = [one.asset_materialization.metadata["slot"].value for one in records if one.asset_materialization]
-    return max((date.fromisoformat(str(slot)) for slot in slots), default=date.min)
 
 
 def _outcome(platform: Platform, family: str, slot: date, rows: pl.DataFrame, approved_up_to: date) -> Outcome:

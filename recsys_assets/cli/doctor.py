@@ -14,8 +14,8 @@ from recsys_assets.ingestion.intake import take_in
 from recsys_assets.ingestion.landing_days import landed_days
 from recsys_assets.models.catalogue import configured_families
 from recsys_assets.presentation import days_between
+from recsys_assets.registry.promotions import read_approval
 from recsys_assets.serving.generations import current
-from sensors.state import read_approval
 
 
 @dataclass(frozen=True)

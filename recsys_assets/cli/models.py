@@ -6,8 +6,8 @@ from rich.console import Console
 
 from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.screen import plain_table, screen
+from recsys_assets.registry.promotions import Approval, read_approval
 from resources.model_registry import ModelVersion
-from sensors.state import Approval, read_approval
 
 SHOWN_METRICS = {"ndcg_at_10": "NDCG@10", "recall_at_10": "recall@10", "catalogue_coverage": "coverage"}
 COLOURS = {"Approved": "green", "Rejected": "red", "PendingManualApproval": "yellow"}

@@ -1,21 +1,18 @@
 """The assets of the group `models`: fit the candidate of a slot and register it as a version."""
 
 import tempfile
-from importlib.metadata import version as package_version
 from pathlib import Path
 
 import dagster as dg
-import polars as pl
 
 from recsys_assets.columns import TRAINING_SET
-from recsys_assets.features.specification import feature_spec_hash
-from recsys_assets.models.artifact import Artifact, Provenance, save
+from recsys_assets.models.artifact import Artifact, save
 from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
-from recsys_assets.models.family import Interactions
+from recsys_assets.models.training import fit_on
 from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import OWNER, slot_of
-from recsys_assets.slot_window import SlotWindow, slot_window
+from recsys_assets.slot_window import slot_window
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry, ModelVersion
 
@@ -23,36 +20,6 @@ from resources.model_registry import ModelRegistry, ModelVersion
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     """One asset per configured family."""
     return [_candidate(platform, family) for family in configured_families(platform).values()]
-
-
-def fit_on(platform: Platform, family: ConfiguredFamily, lake: DeltaLake, window: SlotWindow, split: str) -> Artifact:
-    """Fit a family on one split of the slot's training set.
-
-    Args:
-        platform: The configuration.
-        family: What to fit, with its settings.
-        lake: Where `features/training_set` is.
-        window: The slot's days.
-        split: `train` for the candidate, `release` for the release: the same recipe on other days.
-    """
-    through = window.candidate_through if split == "train" else window.last
-    interactions = Interactions(training_split(lake, window, split), through).within(family.settings.window_days)
-    seed = platform.training.seed
-    provenance = Provenance(
-        slot=window.slot,
-        trained_through=through,
-        seed=seed,
-        training_set_version=lake.version(TRAINING_SET.name),
-        feature_spec_hash=feature_spec_hash(platform),
-        code_version=package_version("recsys-assets"),
-    )
-    return Artifact(family.family.fit(interactions, family.parameters, seed), provenance)
-
-
-def training_split(lake: DeltaLake, window: SlotWindow, split: str) -> pl.DataFrame:
-    """user_id, item_id, day, weight of one split of `features/training_set`."""
-    rows = lake.scan(TRAINING_SET, (window.slot, window.slot)).filter(pl.col("split") == split)
-    return rows.select("user_id", "item_id", "day", "weight").collect()
 
 
 def _candidate(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefinition:

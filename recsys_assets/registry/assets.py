@@ -10,18 +10,19 @@ from recsys_assets.columns import TRAINING_SET
 from recsys_assets.features.specification import recipe_hash
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.models.artifact import Artifact, is_finite, save
-from recsys_assets.models.assets import fit_on
 from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
+from recsys_assets.models.training import fit_on
 from recsys_assets.models.versions import CANDIDATE, RELEASE, load_version, unused_version_of_slot
 from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import OWNER, slot_of
 from recsys_assets.registry.approval import Nothing, RefusedError, choose_version
+from recsys_assets.registry.promotions import read_approval
 from recsys_assets.registry.serving_versions import TRAINED_THROUGH
 from recsys_assets.slot_window import slot_window
-from recsys_assets.validation.assets import holdout_of
 from recsys_assets.validation.evaluation import Holdout, lists_for, mean_overlap
 from recsys_assets.validation.gate import RELEASE_CHECKS, candidate_checks, judge_release
+from recsys_assets.validation.measurement import holdout_of
 from recsys_assets.validation.verdicts import (
     check_results,
     check_specs,
@@ -139,7 +140,7 @@ def _approved(family: ConfiguredFamily) -> dg.AssetsDefinition:
             reason = config.reason or "passed every check of the gate"
             _put_in_use(model_registry, chosen, before, reason)
             yield _promotion(chosen, before, reason)
-        elif before is not None and str(before.version) != _recorded_version(context, key):
+        elif before is not None and before.version != _recorded_version(context, family.name):
             yield _promotion(before, None, "in use; an interrupted run had not recorded it")
         else:
             context.log.info("nothing to approve: %s", chosen.reason)
@@ -198,8 +199,7 @@ def _promotion(version: ModelVersion, before: ModelVersion | None, reason: str) 
     )
 
 
-def _recorded_version(context: dg.AssetExecutionContext, key: dg.AssetKey) -> str | None:
+def _recorded_version(context: dg.AssetExecutionContext, family: str) -> int | None:
     """The version that Dagster's history believes is in use."""
-    event = context.instance.get_latest_materialization_event(key)
-    materialization = event.asset_materialization if event is not None else None
-    return str(materialization.metadata["version"].value) if materialization is not None else None
+    approval = read_approval(context.instance, family)
+    return None if approval is None else approval.version

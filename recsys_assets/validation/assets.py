@@ -6,10 +6,7 @@ import polars as pl
 from recsys_assets.columns import TRAINING_SET, report_table
 from recsys_assets.features.specification import feature_spec_hash, recipe_hash
 from recsys_assets.features.store import FeatureStore
-from recsys_assets.models.artifact import Artifact, is_finite
-from recsys_assets.models.assets import training_split
 from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
-from recsys_assets.models.family import Interactions
 from recsys_assets.models.versions import (
     CANDIDATE,
     load_version,
@@ -20,9 +17,10 @@ from recsys_assets.models.versions import (
 from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import FALLBACK_FAMILY, Platform
 from recsys_assets.presentation import described, slot_of
-from recsys_assets.slot_window import SlotWindow, slot_window
-from recsys_assets.validation.evaluation import Holdout, figures, lists_for, report_metrics
+from recsys_assets.slot_window import slot_window
+from recsys_assets.validation.evaluation import report_metrics
 from recsys_assets.validation.gate import Measured, Verdict, candidate_checks, judge_candidate
+from recsys_assets.validation.measurement import holdout_of, measure
 from recsys_assets.validation.verdicts import check_results, check_specs, objections, store_verdicts
 from resources.engine import Engine
 from resources.lake import DeltaLake
@@ -33,21 +31,6 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     """One report per configured family."""
     families = configured_families(platform)
     return [_report(platform, family, families[FALLBACK_FAMILY]) for family in families.values()]
-
-
-def holdout_of(store: FeatureStore, window: SlotWindow) -> Holdout:
-    """The holdout of a slot: hits from the training set; histories, exclusions, eligibility of the day before it.
-
-    Histories reach back as far as those that serve do, which may be further than the train rows.
-    """
-    through = window.candidate_through
-    longest = max(settings.ranked_days for settings in store.platform.families.values())
-    return Holdout(
-        histories=Interactions(store.history(through, longest), through),
-        hits=training_split(store.lake, window, "holdout"),
-        exclusions=store.exclusions(through),
-        eligible=store.eligible_items(through),
-    )
 
 
 def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFamily) -> dg.AssetsDefinition:
@@ -86,27 +69,6 @@ def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFa
         return dg.MaterializeResult(metadata=metadata, check_results=check_results(key, verdicts))
 
     return report
-
-
-def measure(
-    family: ConfiguredFamily,
-    candidate: Artifact,
-    fallback: ConfiguredFamily,
-    baseline: Artifact,
-    holdout: Holdout,
-) -> tuple[dict[str, float | None], Measured]:
-    """The candidate's figures, and what the gate looks at."""
-    users = holdout.users
-    lists = lists_for(candidate.model, baseline.model, holdout, family.settings.ranked_days, users)
-    popular = lists_for(baseline.model, baseline.model, holdout, fallback.settings.ranked_days, users)
-    values = figures(lists, holdout, candidate.model.item_ids)
-    popular_values = figures(popular, holdout, baseline.model.item_ids)
-    return values, Measured(
-        ndcg_at_10=values["ndcg_at_10"],
-        popularity_ndcg_at_10=popular_values["ndcg_at_10"],
-        holdout_users=users.len(),
-        is_finite=is_finite(candidate.model),
-    )
 
 
 def _keep(

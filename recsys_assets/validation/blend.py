@@ -17,9 +17,9 @@ from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import FALLBACK_FAMILY, Platform
 from recsys_assets.presentation import described, slot_of
 from recsys_assets.slot_window import SlotWindow, slot_window
-from recsys_assets.validation.assets import holdout_of, measure
 from recsys_assets.validation.evaluation import LIST_LENGTH, Holdout, figures, report_metrics
 from recsys_assets.validation.gate import judge_candidate
+from recsys_assets.validation.measurement import holdout_of, measure
 from resources.engine import Engine
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry, ModelVersion

@@ -9,7 +9,7 @@ import polars as pl
 
 from recsys_assets.cli.installation import Installation
 from recsys_assets.columns import FINAL_RECOMMENDATIONS, VERDICTS
-from sensors.state import read_approval
+from recsys_assets.registry.promotions import read_approval
 
 SLOT = "2026-02-18"
 APPROVED_ALS = dg.AssetKey(["approved", "als"])
