@@ -1,5 +1,5 @@
 # Every target does the set-up that it needs. Python 3.11, and Java 17 for the tests of the Spark engine, must be there.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
