@@ -18,7 +18,7 @@ from recsys_assets.columns import FINAL_RECOMMENDATIONS, INGESTED_FILES, INTERAC
 from recsys_assets.serving.generations import current
 from resources import embedded_valkey
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 
 
 @pytest.fixture
@@ -62,6 +62,7 @@ def contents(installation: Installation, *tables: Any) -> list[pl.DataFrame]:
     return [frame.sort(pl.all().exclude(pl.List)) for frame in frames]
 
 
+@pytest.mark.timeout(900)
 def test_a_command_killed_again_and_again_ends_where_an_undisturbed_one_ends(
     environment: dict[str, str], tmp_path: Path, finished: Installation
 ) -> None:
