@@ -264,7 +264,6 @@ PURCHASE_SEQUENCE = Table(
     ),
     ("ds", "user_id"),
 )
-SPLITS = ("train", "holdout", "release")
 TRAINING_SET = Table(
     ("features", "training_set"),
     "The one data set that all families share, as of the slot.",

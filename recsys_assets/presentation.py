@@ -4,7 +4,7 @@ What the assets compute stays out.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, TypedDict
 
 import dagster as dg
@@ -68,12 +68,6 @@ def day_range(context: dg.AssetExecutionContext) -> Days:
     """The first and the last day that the run materializes."""
     keys = context.partition_key_range
     return date.fromisoformat(keys.start), date.fromisoformat(keys.end)
-
-
-def days_between(days: Days) -> list[date]:
-    """Every day of a range, first and last included."""
-    first, last = days
-    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
 
 
 def slot_of(context: dg.AssetExecutionContext) -> date:

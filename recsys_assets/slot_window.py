@@ -8,6 +8,11 @@ from recsys_assets.platform import Platform
 ONE_DAY = timedelta(days=1)
 
 
+def days_between(first: date, last: date) -> list[date]:
+    """Every day of a range, first and last included; none when it ends before it begins."""
+    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+
+
 @dataclass(frozen=True)
 class SlotWindow:
     """The days that a slot sees; all of them lie before the slot.

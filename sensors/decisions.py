@@ -6,11 +6,11 @@ Reading the world stays in `state`; starting runs stays with the sensors and the
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal
 
 from recsys_assets.platform import FALLBACK_FAMILY
-from recsys_assets.slot_window import ONE_DAY, SlotWindow
+from recsys_assets.slot_window import ONE_DAY, SlotWindow, days_between
 
 INFERENCE_TAG = "recsys/inference"
 """Tag of a run that publishes: which inputs had been there when it was started."""
@@ -76,8 +76,7 @@ class DayStates:
             return []
         newest = min(self.today - ONE_DAY, self.last or date.max)
         first = max(self.first, self.begin or self.first)
-        days = (first + timedelta(days=offset) for offset in range((newest - first).days + 1))
-        return [day for day in days if day in self.landed or self.is_closed(day)]
+        return [day for day in days_between(first, newest) if day in self.landed or self.is_closed(day)]
 
     def newest_settled(self) -> date | None:
         """The newest ingested day; None while it is ingested again, because an older day's lists help nobody."""
@@ -151,19 +150,16 @@ def inference(
 
 def _is_complete(days: DayStates, window: SlotWindow) -> bool:
     """Whether every day that the slot sees is closed and ingested as it has landed."""
-    seen = ((days.first + timedelta(days=offset)) for offset in range((window.last - days.first).days + 1))
-    return all(days.is_closed(day) and days.is_settled(day) for day in seen)
+    return all(days.is_closed(day) and days.is_settled(day) for day in days_between(days.first, window.last))
 
 
 def _day_by_day(start: Start, days: DayStates) -> list[Start]:
-    span = (start.first + timedelta(days=offset) for offset in range((start.last - start.first).days + 1))
-    return [_ingest(day, day, days) for day in span]
+    return [_ingest(day, day, days) for day in days_between(start.first, start.last)]
 
 
 def _ingest(first: date, last: date, days: DayStates) -> Start:
-    span = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
-    content = hashlib.sha256(" ".join(days.landed.get(day, "-") for day in span).encode()).hexdigest()[:16]
-    return Start("ingest", f"{first}..{last}:{content}", first, last)
+    content = " ".join(days.landed.get(day, "-") for day in days_between(first, last))
+    return Start("ingest", f"{first}..{last}:{hashlib.sha256(content.encode()).hexdigest()[:16]}", first, last)
 
 
 def _ranges(days: Sequence[date]) -> list[tuple[date, date]]:

@@ -1,6 +1,7 @@
 """Watches features and approvals: when either is newer than the published lists, the newest day is computed again."""
 
-from datetime import UTC, datetime
+from collections.abc import Collection
+from datetime import UTC, date, datetime
 
 import dagster as dg
 
@@ -8,7 +9,7 @@ from recsys_assets.platform import Platform
 from resources.lake import DeltaLake
 from resources.landing import Landing
 from resources.online_store import OnlineStore
-from sensors.decisions import inference
+from sensors.decisions import Start, inference
 from sensors.requests import run_requests
 from sensors.state import (
     features_state,
@@ -34,10 +35,21 @@ def build_inference_sensor(platform: Platform) -> dg.SensorDefinition:
     ) -> list[dg.RunRequest] | dg.SkipReason:
         instance = context.instance
         day = read_days(platform, lake, landing, instance, datetime.now(tz=UTC)).newest_settled()
-        published = None if day is None else published_key(instance, online_store, day)
-        approvals = read_approvals(platform, instance)
-        starts = inference(day, features_state(platform, lake), approvals, published, running_inferences(instance))
+        starts = next_inference(platform, lake, instance, online_store, day, running_inferences(instance))
         attempts = read_attempts(instance, "recommend")
         return run_requests(starts, attempts, "the published lists are up to date, or nothing is approved yet")
 
     return inference_sensor
+
+
+def next_inference(
+    platform: Platform,
+    lake: DeltaLake,
+    instance: dg.DagsterInstance,
+    online_store: OnlineStore,
+    day: date | None,
+    running: Collection[str],
+) -> list[Start]:
+    """Read what the lists of `day` depend on, and decide; `recsys run` asks the same."""
+    published = None if day is None else published_key(instance, online_store, day)
+    return inference(day, features_state(platform, lake), read_approvals(platform, instance), published, running)

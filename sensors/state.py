@@ -13,11 +13,10 @@ from recsys_assets.features.specification import lists_hash, recipe_hash
 from recsys_assets.ingestion.landing_days import landed_days
 from recsys_assets.partitions import slot_days, slot_partitions
 from recsys_assets.platform import Platform
-from recsys_assets.presentation import days_between
 from recsys_assets.registry.promotions import newest_slot_ever_approved, read_approval
 from recsys_assets.serving.assets import ONLINE_STORE_KEY
 from recsys_assets.serving.generations import current
-from recsys_assets.slot_window import ONE_DAY, SlotWindow, slot_window
+from recsys_assets.slot_window import ONE_DAY, SlotWindow, days_between, slot_window
 from recsys_assets.validation.gate import required_checks
 from resources.lake import DeltaLake
 from resources.landing import Landing
@@ -27,7 +26,8 @@ from sensors.decisions import INFERENCE_TAG, DayStates, Outcome
 PARTITION_TAG = "dagster/partition"
 KEY_TAG = "recsys/key"
 RUNS_LOOKED_AT = 200
-JOB_OF = {INTERACTIONS.name: "ingest", TRAINING_SET.name: "train", ONLINE_STORE_KEY.to_user_string(): "recommend"}
+INTERACTIONS_KEY, TRAINING_SET_KEY = dg.AssetKey(INTERACTIONS.key), dg.AssetKey(TRAINING_SET.key)
+JOB_OF = {INTERACTIONS_KEY: "ingest", TRAINING_SET_KEY: "train", ONLINE_STORE_KEY: "recommend"}
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -66,7 +66,7 @@ def read_days(
         today=now.astimezone(platform.zone).date(),
         landed={day: one.fingerprint for day, one in landed.items()},
         ingested=dict(ingested.iter_rows()),
-        running=frozenset(day for run in _unfinished(instance, INTERACTIONS.name) for day in _partitions(run)),
+        running=frozenset(day for run in _unfinished(instance, INTERACTIONS_KEY) for day in _partitions(run)),
     )
 
 
@@ -100,13 +100,12 @@ def read_outcomes(platform: Platform, lake: DeltaLake, instance: dg.DagsterInsta
 
 def running_slots(instance: dg.DagsterInstance) -> frozenset[date]:
     """Slots that a run is training at the moment."""
-    return frozenset(day for run in _unfinished(instance, TRAINING_SET.name) for day in _partitions(run))
+    return frozenset(day for run in _unfinished(instance, TRAINING_SET_KEY) for day in _partitions(run))
 
 
 def running_inferences(instance: dg.DagsterInstance) -> frozenset[str]:
     """Inference keys of the runs under way."""
-    store = ONLINE_STORE_KEY.to_user_string()
-    return frozenset(run.tags.get(INFERENCE_TAG, "") for run in _unfinished(instance, store))
+    return frozenset(run.tags.get(INFERENCE_TAG, "") for run in _unfinished(instance, ONLINE_STORE_KEY))
 
 
 def features_state(platform: Platform, lake: DeltaLake) -> str:
@@ -146,11 +145,10 @@ def _outcome(platform: Platform, family: str, slot: date, rows: pl.DataFrame, ap
     return "waiting" if platform.families[family].approval == "manual" else "unfinished"
 
 
-def _unfinished(instance: dg.DagsterInstance, asset: str) -> Iterator[dg.DagsterRun]:
+def _unfinished(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[dg.DagsterRun]:
     """Runs under way that will materialize an asset, whoever started them: our jobs, the UI, a backfill."""
-    key = dg.AssetKey(asset.split("/"))
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        if run.job_name == JOB_OF[asset] or key in (run.asset_selection or ()):
+        if run.job_name == JOB_OF[key] or key in (run.asset_selection or ()):
             yield run
 
 
@@ -160,4 +158,4 @@ def _partitions(run: dg.DagsterRun) -> list[date]:
     if not all(tag in run.tags for tag in RANGE_TAGS):
         return []
     first, last = (date.fromisoformat(run.tags[tag]) for tag in RANGE_TAGS)
-    return days_between((first, last))
+    return days_between(first, last)

@@ -13,9 +13,9 @@ from recsys_assets.columns import INTERACTIONS, SOURCE_TABLES
 from recsys_assets.ingestion.intake import take_in
 from recsys_assets.ingestion.landing_days import landed_days
 from recsys_assets.models.catalogue import configured_families
-from recsys_assets.presentation import days_between
 from recsys_assets.registry.promotions import read_approval
 from recsys_assets.serving.generations import current
+from recsys_assets.slot_window import days_between
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _landing(installation: Installation) -> str:
                 f"the newest file of {name} gives no accepted row: line {line} is rejected as {reason}: {raw}; "
                 f"correct sources.{name} in recsys.yaml"
             )
-    without = [day for day in days_between((min(days), max(days))) if day not in days]
+    without = [day for day in days_between(min(days), max(days)) if day not in days]
     gaps = f", {len(without)} days between without files, the last {without[-1]}" if without else ""
     return f"{len(days)} days up to {max(days)}{gaps}; newest files: {'; '.join(told)}"
 

@@ -10,13 +10,11 @@ import dagster as dg
 from recsys_assets.cli.history import history_held_open
 from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.progress import RunProgress
-from sensors.decisions import DayStates, Start, inference, ingestion, training
+from sensors.decisions import DayStates, Start, ingestion, training
+from sensors.inference import next_inference
 from sensors.requests import partition_key, run_tags
 from sensors.state import (
     UNFINISHED,
-    features_state,
-    published_key,
-    read_approvals,
     read_days,
     read_outcomes,
     read_windows,
@@ -25,7 +23,6 @@ from sensors.state import (
 LOGGER = "progress"
 OUR_ERRORS = ("recsys_assets.", "resources.", "dagster.")
 """Their messages say by themselves what was wrong, where, and what to do."""
-NOTHING_RUNS: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -72,9 +69,9 @@ def drive(
     """
     abandon_unfinished(installation.instance)
     jobs = None
-    failed: set[str] = set()
+    started: set[str] = set()  # nothing is started twice, so this ends even if a decision never calls itself done
     while True:
-        start = next((one for one in _decide(installation, limits) if one.run_key not in failed), None)
+        start = next((one for one in _decide(installation, limits) if one.run_key not in started), None)
         if start is None:
             return
         if jobs is None:
@@ -84,8 +81,7 @@ def drive(
         yield finished
         if finished.errors and start.job == "ingest":
             return
-        if finished.errors:
-            failed.add(start.run_key)
+        started.add(start.run_key)
 
 
 def _decide(installation: Installation, limits: Limits) -> Iterator[Start]:
@@ -95,12 +91,8 @@ def _decide(installation: Installation, limits: Limits) -> Iterator[Start]:
     days = _limited(read_days(platform, lake, installation.landing, instance, now), limits)
     yield from ingestion(days)
     windows = [one for one in read_windows(platform, now) if days.last is None or one.last <= days.last]
-    yield from training(days, windows, read_outcomes(platform, lake, instance), frozenset())
-    day = days.newest_settled()
-    published = None if day is None else published_key(instance, installation.online_store, day)
-    yield from inference(
-        day, features_state(platform, lake), read_approvals(platform, instance), published, NOTHING_RUNS
-    )
+    yield from training(days, windows, read_outcomes(platform, lake, instance), ())
+    yield from next_inference(platform, lake, instance, installation.online_store, days.newest_settled(), ())
 
 
 def _limited(days: DayStates, limits: Limits) -> DayStates:

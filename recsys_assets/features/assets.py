@@ -24,8 +24,8 @@ from recsys_assets.features.store import FeatureStore
 from recsys_assets.features.training_set import training_rows
 from recsys_assets.partitions import day_partitions, day_to_history, slot_partitions, slot_to_days
 from recsys_assets.platform import Platform
-from recsys_assets.presentation import day_range, days_between, described, slot_of, written
-from recsys_assets.slot_window import slot_window
+from recsys_assets.presentation import day_range, described, slot_of, written
+from recsys_assets.slot_window import days_between, slot_window
 from resources.engine import Engine
 from resources.lake import Days, DeltaLake
 
@@ -68,7 +68,7 @@ def _landing_seen(lake: DeltaLake, platform: Platform, days: Days) -> pl.DataFra
 
     Tables that were ingested from different states give none of them, so that the day is ingested as a whole.
     """
-    calendar = pl.DataFrame({"ds": days_between(days)}, schema={"ds": pl.Date})
+    calendar = pl.DataFrame({"ds": days_between(*days)}, schema={"ds": pl.Date})
     fingerprint = pl.col("landing_fingerprint")
     files = (
         lake.scan(INGESTED_FILES, days)
@@ -93,7 +93,7 @@ def _snapshot(platform: Platform, table: Table, view: SnapshotView, inputs: tupl
     def snapshot(context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine) -> dg.MaterializeResult:
         days = day_range(context)
         store = FeatureStore(platform, lake, engine)
-        rows = pl.concat([view(store, day) for day in days_between(days)])
+        rows = pl.concat([view(store, day) for day in days_between(*days)])
         return written(lake, table, rows, lake.replace(table, rows, days))
 
     return snapshot

@@ -5,7 +5,6 @@ Each method reads only days up to the day asked for, applies the rules, and retu
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
 import narwhals as nw
 import polars as pl
@@ -45,7 +44,8 @@ class FeatureStore:
     def interactions_of(self, first: date, last: date) -> pl.DataFrame:
         """Rows of `features/interactions`, computed from the events of a range of days in one plan."""
         events = self.engine.scan(self.lake, EVENTS, (first, last))
-        return self._rows(rules.daily_interactions(events), INTERACTIONS).sort(INTERACTIONS.primary_key)
+        rows = self.engine.collect(rules.daily_interactions(events))
+        return rows.select(INTERACTIONS.schema.names()).sort(INTERACTIONS.primary_key)
 
     def history(self, as_of: date, window_days: int) -> pl.DataFrame:
         """What users did, weighted, as known at the end of `as_of`.
@@ -145,9 +145,6 @@ class FeatureStore:
 
     def _until(self, table: Table, as_of: date) -> Frame:
         return self.engine.scan(self.lake, table, (date.min, as_of))
-
-    def _rows(self, frame: nw.LazyFrame[Any], table: Table) -> pl.DataFrame:
-        return self.engine.collect(frame).select(table.schema.names())
 
 
 def without_excluded(pairs: pl.DataFrame, exclusions: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:

@@ -20,8 +20,9 @@ from recsys_assets.models.family import Interactions
 from recsys_assets.models.ranking import rank
 from recsys_assets.partitions import day_partitions, day_to_history
 from recsys_assets.platform import FALLBACK_FAMILY, Platform
-from recsys_assets.presentation import day_range, days_between, described, written
+from recsys_assets.presentation import day_range, described, written
 from recsys_assets.registry.serving_versions import load_release, version_for_day
+from recsys_assets.slot_window import days_between
 from resources.engine import Engine
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry
@@ -58,7 +59,7 @@ def _family_lists(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefi
     ) -> dg.MaterializeResult:
         days = day_range(context)
         store = FeatureStore(platform, lake, engine)
-        rows = pl.concat([_lists_of(store, family, model_registry, day) for day in days_between(days)])
+        rows = pl.concat([_lists_of(store, family, model_registry, day) for day in days_between(*days)])
         versions = rows["version"].unique().sort().to_list()
         delta = lake.replace(table, rows, days)
         return written(lake, table, rows, delta, versions=versions, fallback_lists=int(rows["is_fallback"].sum()))
@@ -104,7 +105,7 @@ def _final(platform: Platform) -> dg.AssetsDefinition:
     )
     def final(context: dg.AssetExecutionContext, lake: DeltaLake) -> dg.MaterializeResult:
         days = day_range(context)
-        rows = pl.concat([_final_lists(platform, lake, day) for day in days_between(days)])
+        rows = pl.concat([_final_lists(platform, lake, day) for day in days_between(*days)])
         delta = lake.replace(FINAL_RECOMMENDATIONS, rows, days)
         full = rows["item_ids"].list.len() == platform.recommendations.list_length
         more = {"full_lists": int(full.sum()), "fallback_lists": int(rows["is_fallback"].sum())}
