@@ -4,14 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from recsys_assets.columns import (
-    ELIGIBLE_ITEMS,
-    EXCLUSIONS,
-    INTERACTIONS,
-    PURCHASE_SEQUENCE,
-    REJECTED_ROWS,
-    TRAINING_SET,
-)
+from recsys_assets.columns import INTERACTIONS, PAST_STATES, REJECTED_ROWS, TRAINING_SET
+from recsys_assets.features.views import SNAPSHOTS
 from recsys_assets.platform import Platform
 
 MODEL_GROUPS = ("models", "validation", "releases", "approved")
@@ -19,19 +13,25 @@ MODEL_GROUPS = ("models", "validation", "releases", "approved")
 
 
 def build_jobs(platform: Platform) -> list[Any]:  # Dagster does not export the type of an asset job
-    """The three things that the platform does.
+    """The things that the platform does.
 
     - `ingest`: the landed files of some days, down to `features/interactions`; only mapped tables take part.
+    - `refresh`: views of some days; what changed late is computed again, and anybody may backfill days.
     - `train`: one slot: training set, candidates, reports, releases, approvals.
     - `recommend`: one day: snapshot views, lists, publication.
     """
     sources = [dg.AssetKey(["sources", name]) for name in platform.sources]
-    snapshots = [dg.AssetKey(table.key) for table in (EXCLUSIONS, ELIGIBLE_ITEMS, PURCHASE_SEQUENCE)]
+    folded = [dg.AssetKey(table.key) for table in (REJECTED_ROWS, INTERACTIONS, PAST_STATES)]
+    snapshots = dg.AssetSelection.assets(*(dg.AssetKey(view.table.key) for view in SNAPSHOTS))
+    interactions = dg.AssetSelection.assets(dg.AssetKey(INTERACTIONS.key))
     return [
         dg.define_asset_job(
             "ingest",
-            dg.AssetSelection.assets(*sources, dg.AssetKey(REJECTED_ROWS.key), dg.AssetKey(INTERACTIONS.key)),
+            dg.AssetSelection.assets(*sources, *folded),
             description="Bring landed days into the lake and fold them into interactions.",
+        ),
+        dg.define_asset_job(
+            "refresh", interactions | snapshots, description="Compute views of some days, because they changed late."
         ),
         dg.define_asset_job(
             "train",
@@ -40,7 +40,7 @@ def build_jobs(platform: Platform) -> list[Any]:  # Dagster does not export the 
         ),
         dg.define_asset_job(
             "recommend",
-            dg.AssetSelection.assets(*snapshots) | dg.AssetSelection.groups("recommendations", "serving"),
+            snapshots | dg.AssetSelection.groups("recommendations", "serving"),
             description="Compute and publish the lists of one day with the approved versions.",
         ),
     ]

@@ -45,6 +45,33 @@ class Rules(Declared):
     withdrawn_is_hidden: bool = True
     unreleased_is_hidden: bool = True
     adult_needs_verification: bool = True
+    half_life_days: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="days after which an interaction counts half, seen from the cutoff; null: it never fades"
+    )
+
+
+class Segments(Declared):
+    """Bounds of the segments of users, in purchases that were kept within the window of `features/user_profile`."""
+
+    middle_from: Annotated[int, Field(ge=1)] = 3
+    heavy_from: Annotated[int, Field(ge=1)] = 10
+
+    @model_validator(mode="after")
+    def _are_in_order(self) -> Self:
+        if self.middle_from >= self.heavy_from:
+            raise ValueError("middle_from must be smaller than heavy_from")
+        return self
+
+
+class ViewChecks(Declared):
+    """Thresholds of the checks on every feature view. Wrong schemas and keys block; what these find only warns."""
+
+    max_unknown_item_share: Share = Field(0.01, description="rows whose item was never in the mapped catalogue")
+    row_count_band: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0)]] = Field(
+        (0.2, 5.0), description="lowest and highest rows of a day, as multiples of the median of the trailing days"
+    )
+    trailing_days: Annotated[int, Field(ge=1)] = Field(28, description="days that the row-count band looks back")
+    fresh_hours: Annotated[int, Field(ge=1)] = Field(36, description="how old the newest day may be in a live store")
 
 
 class EventWeights(Declared):
@@ -125,6 +152,8 @@ class Platform(Declared):
     sources: dict[str, SourceMapping]
     rules: Rules = Rules()
     event_weights: EventWeights = EventWeights()
+    segments: Segments = Segments()
+    view_checks: ViewChecks = ViewChecks()
     hit_event: Literal["purchase", "view", "cart", "wish"] = "purchase"
     training: Training = Training()
     families: dict[str, FamilySettings]

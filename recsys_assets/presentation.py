@@ -53,7 +53,27 @@ def described(table: Table) -> AssetDescription:
     }
 
 
-def written(lake: DeltaLake, table: Table, rows: pl.DataFrame, version: int, **more: Any) -> dg.MaterializeResult:
+def column_lineage(table: Table) -> dict[str, Any]:
+    """Metadata of a materialization: which columns each column was computed from."""
+    dependencies = {
+        column.name: [
+            dg.TableColumnDep(asset_key=dg.AssetKey(source.split("/")), column_name=name)
+            for source, _, name in (one.rpartition(".") for one in column.derived_from)
+        ]
+        for column in table.columns
+        if column.derived_from
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(deps_by_column=dependencies)}
+
+
+def written(
+    lake: DeltaLake,
+    table: Table,
+    rows: pl.DataFrame,
+    version: int,
+    check_results: Sequence[dg.AssetCheckResult] = (),
+    **more: Any,
+) -> dg.MaterializeResult:
     """What an asset returns after writing `rows` as Delta `version` of `table`."""
     metadata = {
         "dagster/partition_row_count": rows.height,
@@ -61,7 +81,7 @@ def written(lake: DeltaLake, table: Table, rows: pl.DataFrame, version: int, **m
         "delta_version": version,
         **more,
     }
-    return dg.MaterializeResult(asset_key=dg.AssetKey(table.key), metadata=metadata)
+    return dg.MaterializeResult(asset_key=dg.AssetKey(table.key), metadata=metadata, check_results=check_results)
 
 
 def day_range(context: dg.AssetExecutionContext) -> Days:

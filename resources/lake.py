@@ -3,6 +3,7 @@
 One small resource around polars and deltalake. What the tables mean, and when they are written, stays out.
 """
 
+import hashlib
 import os
 import random
 import time
@@ -67,6 +68,19 @@ class DeltaLake(dg.ConfigurableResource):
         table = self.table(name)
         return -1 if table is None else int(table.version())
 
+    def days(self, name: str) -> list[date]:
+        """The partitions that hold rows, oldest first."""
+        table = self.table(name)
+        found = () if table is None else (part[PARTITION] for part in table.partitions())
+        return sorted(date.fromisoformat(day) for day in found)
+
+    def files_until(self, name: str, day: date) -> str:
+        """A fingerprint of the data files of all partitions up to a day; it changes whenever one is written anew."""
+        table = self.table(name)
+        paths = [] if table is None else table.file_uris([(PARTITION, "<=", day.isoformat())])
+        names = "\n".join(sorted(path.rsplit("/", 1)[-1] for path in paths))
+        return hashlib.sha256(names.encode()).hexdigest()[:16]
+
     def scan(self, table: StoredTable, days: Days | None = None) -> pl.LazyFrame:
         """Read a table lazily.
 
@@ -75,12 +89,16 @@ class DeltaLake(dg.ConfigurableResource):
             days: Only these partitions; default: all.
 
         Returns:
-            The rows; none where the table was never written.
+            The rows; none where the table was never written, and nulls in a column that is younger than the table.
         """
         stored = self.table(table.name)
         if stored is None:
             return pl.LazyFrame(schema=table.schema)
-        frame = pl.scan_delta(stored).select(table.schema.names())
+        frame = pl.scan_delta(stored)
+        there = set(frame.collect_schema())
+        younger = [name for name in table.schema.names() if name not in there]
+        frame = frame.with_columns(pl.lit(None, table.schema[name]).alias(name) for name in younger)
+        frame = frame.select(table.schema.names())
         return frame if days is None else frame.filter(pl.col(PARTITION).is_between(*days))
 
     def replace(
@@ -126,6 +144,7 @@ class DeltaLake(dg.ConfigurableResource):
             mode="overwrite",
             predicate=predicate,
             partition_by=[PARTITION],
+            schema_mode="merge",
             storage_options=self._options(),
         )
 

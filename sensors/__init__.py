@@ -8,6 +8,7 @@ import dagster as dg
 from recsys_assets.platform import Platform
 from sensors.inference import build_inference_sensor
 from sensors.landing import build_landing_sensor
+from sensors.refresh import build_refresh_sensor
 from sensors.training import build_training_sensor
 
 
@@ -17,4 +18,5 @@ def build_sensors(platform: Platform) -> list[dg.SensorDefinition]:
         build_landing_sensor(platform),
         build_training_sensor(platform),
         build_inference_sensor(platform),
+        build_refresh_sensor(platform),
     ]

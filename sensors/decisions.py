@@ -26,15 +26,22 @@ class Start:
         job: Which job.
         run_key: Says what is to be done, and on which inputs.
         first: The first partition.
-        last: The last one; the same as `first` except when a range of days is ingested.
+        last: The last one; the same as `first` except when a range of days is computed.
         tags: For the run.
+        views: Of the job `refresh`, the views to compute; of the others, none are named and all assets take part.
     """
 
-    job: Literal["ingest", "train", "recommend"]
+    job: Literal["ingest", "refresh", "train", "recommend"]
     run_key: str
     first: date
     last: date
     tags: Mapping[str, str] = field(default_factory=dict)
+    views: tuple[str, ...] = ()
+
+    @property
+    def is_range(self) -> bool:
+        """Whether the run computes a range of days at once."""
+        return self.job in ("ingest", "refresh")
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,24 @@ def ingestion(days: DayStates, failed: Collection[str] = frozenset()) -> list[St
     stale = [day for day in days.expected() if not days.is_settled(day) and day not in days.running]
     starts = [_ingest(first, last, days) for first, last in _ranges(stale)]
     return [one for start in starts for one in (_day_by_day(start, days) if start.run_key in failed else [start])]
+
+
+def refresh(stale: Mapping[str, Mapping[date, str]]) -> list[Start]:
+    """Runs for stored days of views that are made of something else by now; views of the same days share one run.
+
+    Args:
+        stale: View to its stale days, each with the fingerprint of what it is to be made of.
+    """
+    together: dict[tuple[date, date], list[str]] = {}
+    for view, days in stale.items():
+        for span in _ranges(sorted(days)):
+            together.setdefault(span, []).append(view)
+    starts = []
+    for (first, last), views in sorted(together.items()):
+        origins = " ".join(f"{view} {stale[view][day]}" for view in views for day in days_between(first, last))
+        key = f"refresh:{first}..{last}:{_digest(origins)}"
+        starts.append(Start("refresh", key, first, last, views=tuple(views)))
+    return starts
 
 
 def training(
@@ -159,7 +184,11 @@ def _day_by_day(start: Start, days: DayStates) -> list[Start]:
 
 def _ingest(first: date, last: date, days: DayStates) -> Start:
     content = " ".join(days.landed.get(day, "-") for day in days_between(first, last))
-    return Start("ingest", f"{first}..{last}:{hashlib.sha256(content.encode()).hexdigest()[:16]}", first, last)
+    return Start("ingest", f"{first}..{last}:{_digest(content)}", first, last)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _ranges(days: Sequence[date]) -> list[tuple[date, date]]:

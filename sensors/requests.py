@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from recsys_assets.features.views import VIEWS
 from sensors.decisions import Start
 from sensors.state import KEY_TAG, RANGE_TAGS, Attempts
 
@@ -12,14 +13,19 @@ MOST_ATTEMPTS = 3
 def run_tags(start: Start) -> dict[str, str]:
     """The tags of the run: its key, its own, and the range of days where it covers one."""
     tags = {KEY_TAG: start.run_key, **start.tags}
-    if start.job != "ingest":
+    if not start.is_range:
         return tags
     return {**tags, **dict(zip(RANGE_TAGS, (str(start.first), str(start.last)), strict=True))}
 
 
 def partition_key(start: Start) -> str | None:
     """The one partition of the run; a range of days is said by tags instead."""
-    return None if start.job == "ingest" else str(start.first)
+    return None if start.is_range else str(start.first)
+
+
+def asset_selection(start: Start) -> list[dg.AssetKey] | None:
+    """The assets of the job that take part; None for all."""
+    return [dg.AssetKey(VIEWS[view].table.key) for view in start.views] or None
 
 
 def run_requests(starts: list[Start], attempts: Attempts, waiting_for: str) -> list[dg.RunRequest] | dg.SkipReason:
@@ -39,6 +45,7 @@ def run_requests(starts: list[Start], attempts: Attempts, waiting_for: str) -> l
             job_name=start.job,
             partition_key=partition_key(start),
             tags=run_tags(start),
+            asset_selection=asset_selection(start),
         )
         for start in starts
         if start.run_key not in given_up

@@ -9,7 +9,8 @@ import dagster as dg
 import polars as pl
 
 from recsys_assets.columns import INTERACTION_DAYS, INTERACTIONS, TRAINING_SET, VERDICTS
-from recsys_assets.features.specification import lists_hash, recipe_hash
+from recsys_assets.features.materialized import day_contents
+from recsys_assets.features.specification import content_hash, lists_hash, recipe_hash
 from recsys_assets.ingestion.landing_days import landed_days
 from recsys_assets.partitions import slot_days, slot_partitions
 from recsys_assets.platform import Platform
@@ -110,7 +111,7 @@ def running_inferences(instance: dg.DagsterInstance) -> frozenset[str]:
 
 def features_state(platform: Platform, lake: DeltaLake) -> str:
     """The state of the features that inference reads, and of the configuration that lists are made by."""
-    return f"features-{lake.version(INTERACTIONS.name)}:{lists_hash(platform)}"
+    return f"features-{content_hash(day_contents(lake))}:{lists_hash(platform)}"
 
 
 def read_approvals(platform: Platform, instance: dg.DagsterInstance) -> dict[str, int]:

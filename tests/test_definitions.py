@@ -26,6 +26,10 @@ GRAPH = {
     "features/exclusions": (DAYS, {"features/interactions", "sources/users", "sources/user_blocks"}),
     "features/eligible_items": (DAYS, {"features/interactions", "sources/items"}),
     "features/purchase_sequence": (DAYS, {"features/interactions", "sources/users"}),
+    "features/user_profile": (DAYS, {"features/interactions", "sources/users", "sources/items"}),
+    "features/item_profile": (DAYS, {"features/interactions", "sources/users", "sources/items"}),
+    "features/family_scores": (DAYS, {"recommendations/popularity", "recommendations/als"}),
+    "past/states": (None, {"features/interactions", "sources/items", "sources/users", "sources/user_blocks"}),
     "features/training_set": (
         SLOTS,
         {"features/interactions", "sources/users", "sources/user_blocks", "sources/items"},
@@ -104,10 +108,10 @@ def test_blocking_checks_stand_before_release_and_approval(definitions: dg.Defin
     assert ("validation/popularity", "beats_popularity") not in checks
 
 
-def test_sensors_are_switched_on_and_start_the_three_jobs(definitions: dg.Definitions) -> None:
+def test_sensors_are_switched_on_and_start_the_jobs(definitions: dg.Definitions) -> None:
     sensors = list(definitions.sensors or ())
     assert {sensor.job_name: sensor.default_status for sensor in sensors} == dict.fromkeys(
-        ("ingest", "train", "recommend"), dg.DefaultSensorStatus.RUNNING
+        ("ingest", "refresh", "train", "recommend"), dg.DefaultSensorStatus.RUNNING
     )
 
 

@@ -10,9 +10,11 @@ import dagster as dg
 from recsys_assets.cli.history import history_held_open
 from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.progress import RunProgress
-from sensors.decisions import DayStates, Start, ingestion, training
+from recsys_assets.features.materialized import stale_days
+from recsys_assets.features.views import SNAPSHOTS
+from sensors.decisions import DayStates, Start, ingestion, refresh, training
 from sensors.inference import next_inference
-from sensors.requests import partition_key, run_tags
+from sensors.requests import asset_selection, partition_key, run_tags
 from sensors.state import (
     UNFINISHED,
     read_days,
@@ -77,7 +79,7 @@ def drive(
         if jobs is None:
             before_first()
             jobs = installation.definitions({LOGGER: progress.logger()})
-        finished = _execute(jobs.resolve_job_def(start.job), start, installation, progress)
+        finished = execute(jobs.resolve_job_def(start.job), start, installation, progress)
         yield finished
         if finished.errors and start.job == "ingest":
             return
@@ -85,7 +87,7 @@ def drive(
 
 
 def _decide(installation: Installation, limits: Limits) -> Iterator[Start]:
-    """What is due, in order: days first, then models, then lists."""
+    """What is due, in order: days first, then models, then lists, then older days that changed late."""
     platform, lake, instance = installation.platform, installation.lake, installation.instance
     now = datetime.now(tz=UTC)
     days = _limited(read_days(platform, lake, installation.landing, instance, now), limits)
@@ -93,6 +95,7 @@ def _decide(installation: Installation, limits: Limits) -> Iterator[Start]:
     windows = [one for one in read_windows(platform, now) if days.last is None or one.last <= days.last]
     yield from training(days, windows, read_outcomes(platform, lake, instance), ())
     yield from next_inference(platform, lake, instance, installation.online_store, days.newest_settled(), ())
+    yield from refresh(stale_days(lake, platform, SNAPSHOTS))
 
 
 def _limited(days: DayStates, limits: Limits) -> DayStates:
@@ -112,13 +115,15 @@ def abandon_unfinished(instance: dg.DagsterInstance) -> None:
         instance.report_run_failed(run, "the process that ran it is gone; what it had not finished is done again")
 
 
-def _execute(job: dg.JobDefinition, start: Start, installation: Installation, progress: RunProgress) -> Finished:
+def execute(job: dg.JobDefinition, start: Start, installation: Installation, progress: RunProgress) -> Finished:
+    """Run one job to its end in this process, on the persistent instance."""
     run_id = str(uuid.uuid4())
     with progress.run(start, len(job.nodes)), history_held_open(installation.settings.dagster_home, run_id):
         result = job.execute_in_process(
             instance=installation.instance,
             run_id=run_id,
             partition_key=partition_key(start),
+            asset_selection=asset_selection(start),
             tags=run_tags(start),
             run_config={"loggers": {LOGGER: {}}},
             raise_on_error=False,

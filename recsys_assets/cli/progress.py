@@ -20,7 +20,12 @@ from rich.progress import (
 
 from sensors.decisions import Start
 
-TITLES = {"ingest": "Ingesting", "train": "Training slot", "recommend": "Recommending for"}
+TITLES = {
+    "ingest": "Ingesting",
+    "refresh": "Computing features of",
+    "train": "Training slot",
+    "recommend": "Recommending for",
+}
 
 
 STANDARD_ERROR = 2

@@ -1,118 +1,168 @@
-"""The assets of the group `features`: read, call the feature store, write. Rules and views stay in their modules."""
+"""The assets of the group `features`, made from the declarations of the views: read, compute, write, check.
 
-from collections.abc import Callable
-from datetime import date
+What a view means stays in `views`, what a check looks at in `checks`.
+"""
+
+from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from recsys_assets.columns import (
-    ELIGIBLE_ITEMS,
-    EVENTS,
-    EXCLUSIONS,
-    INGESTED_FILES,
-    INTERACTION_DAYS,
-    INTERACTIONS,
-    ITEMS,
-    PURCHASE_SEQUENCE,
-    TRAINING_SET,
-    USER_BLOCKS,
-    USERS,
-    Table,
+from recsys_assets.columns import INTERACTIONS, ITEMS, PAST_STATES, TRAINING_SET, Table
+from recsys_assets.features.checks import (
+    BLOCKING,
+    Finding,
+    catalogue_finding,
+    checks_of,
+    key_findings,
+    row_count_finding,
 )
+from recsys_assets.features.materialized import day_contents, record_interactions, record_view
+from recsys_assets.features.past import KEPT, LakePast, end_of_month_before
 from recsys_assets.features.store import FeatureStore
-from recsys_assets.features.training_set import training_rows
+from recsys_assets.features.training_set import require_rows
+from recsys_assets.features.view import FeatureView
+from recsys_assets.features.views import VIEWS
 from recsys_assets.partitions import day_partitions, day_to_history, slot_partitions, slot_to_days
 from recsys_assets.platform import Platform
-from recsys_assets.presentation import day_range, described, slot_of, written
-from recsys_assets.slot_window import days_between, slot_window
+from recsys_assets.presentation import column_lineage, day_range, described, slot_of, written
+from recsys_assets.slot_window import ONE_DAY, slot_window
 from resources.engine import Engine
 from resources.lake import Days, DeltaLake
 
-MIXED = "mixed"
-SnapshotView = Callable[[FeatureStore, date], pl.DataFrame]
+STATES_KEY = dg.AssetKey(PAST_STATES.key)
 
 
-def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
-    """The feature assets of a platform."""
+def build_assets(platform: Platform) -> list[Any]:
+    """The feature assets of a platform: one per view, and the states that make reading the past cheap."""
+    stored = [_asset(platform, view) for view in VIEWS.values() if view.is_stored]
+    return [*stored, *(_virtual(platform, view) for view in VIEWS.values() if not view.is_stored), _states()]
+
+
+def _asset(platform: Platform, view: FeatureView) -> dg.AssetsDefinition:
+    by_day = view.partitions == "day"
+
+    @dg.asset(
+        **described(view.table),
+        partitions_def=day_partitions(platform) if by_day else slot_partitions(platform),
+        backfill_policy=dg.BackfillPolicy.single_run() if by_day else None,
+        deps=[_dependency(platform, view, table) for table in view.inputs],
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=dg.AssetKey(view.table.key), description=meaning, blocking=name in BLOCKING)
+            for name, meaning in checks_of(view, has_catalogue=_has_catalogue(platform)).items()
+        ],
+        code_version=view.version,
+        freshness_policy=_freshness(platform) if by_day else None,
+        kinds={"deltalake", "polars"},
+    )
+    def rows_of_view(context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine) -> dg.MaterializeResult:
+        partitions = day_range(context) if by_day else (slot_of(context), slot_of(context))
+        store = FeatureStore(platform, lake, engine)
+        contents = day_contents(lake)
+        rows = _rows(store, view, partitions)
+        findings = key_findings(view, rows)
+        version = lake.replace(view.table, rows, partitions)
+        findings += _oddities(store, view, rows, partitions)
+        _record(store, view, partitions, contents)
+        last = partitions[1] if by_day else partitions[1] - ONE_DAY
+        more = {"removed_by_rule": store.removed(view, last), **column_lineage(view.table), **_by_split(view, rows)}
+        return written(lake, view.table, rows, version, check_results=_results(view.table, findings), **more)
+
+    return rows_of_view
+
+
+def _rows(store: FeatureStore, view: FeatureView, partitions: Days) -> pl.DataFrame:
+    """The rows to store; a training set that cannot be trained on or judged by is refused."""
+    if view.partitions == "day":
+        return store.compute(view, *partitions)
+    slot = partitions[0]
+    rows = store.compute(view, slot - ONE_DAY, slot - ONE_DAY).with_columns(ds=pl.lit(slot))
+    require_rows(rows, slot_window(store.platform, slot))
+    return rows
+
+
+def _record(store: FeatureStore, view: FeatureView, partitions: Days, contents: Any) -> None:
+    """Write last which days are stored, and what they were made of."""
+    if view.table is INTERACTIONS:
+        record_interactions(store.lake, store.platform, partitions)
+    elif view.partitions == "day":
+        record_view(store.lake, store.platform, view, partitions, contents)
+
+
+def _by_split(view: FeatureView, rows: pl.DataFrame) -> dict[str, int]:
+    if view.table is not TRAINING_SET:
+        return {}
+    return {f"{split}_rows": n for split, n in rows.group_by("split").len().sort("split").iter_rows()}
+
+
+def _oddities(store: FeatureStore, view: FeatureView, rows: pl.DataFrame, partitions: Days) -> list[Finding]:
+    """What is worth a look and no reason to stop."""
+    wanted = checks_of(view, has_catalogue=_has_catalogue(store.platform))
+    limits = store.platform.view_checks
+    first, last = partitions
+    findings = []
+    if "items_are_known" in wanted:
+        ever = store.lake.scan(ITEMS, (store.platform.first_day, last)).select("item_id").unique()
+        unknown = rows.lazy().join(ever, on="item_id", how="anti").select(pl.len()).collect().item()
+        findings.append(catalogue_finding(unknown, rows.height, limits.max_unknown_item_share))
+    if "row_count_is_usual" in wanted:
+        trailing = (first - timedelta(days=limits.trailing_days), last)
+        counts = dict(store.lake.scan(view.table, trailing).group_by("ds").len().collect().iter_rows())
+        findings.append(row_count_finding(counts, first, last, limits))
+    return findings
+
+
+def _results(table: Table, findings: list[Finding]) -> list[dg.AssetCheckResult]:
     return [
-        _interactions(platform),
-        _snapshot(platform, EXCLUSIONS, FeatureStore.exclusions, (INTERACTIONS, USERS, USER_BLOCKS)),
-        _snapshot(platform, ELIGIBLE_ITEMS, FeatureStore.eligible_items, (INTERACTIONS, ITEMS)),
-        _snapshot(platform, PURCHASE_SEQUENCE, FeatureStore.purchase_sequences, (INTERACTIONS, USERS)),
-        _training_set(platform),
+        dg.AssetCheckResult(
+            check_name=finding.check,
+            asset_key=dg.AssetKey(table.key),
+            passed=finding.passed,
+            severity=dg.AssetCheckSeverity.ERROR if finding.check in BLOCKING else dg.AssetCheckSeverity.WARN,
+            description=finding.sentence,
+            metadata={"actual": finding.actual, "threshold": finding.threshold},
+        )
+        for finding in findings
     ]
 
 
-def _interactions(platform: Platform) -> dg.AssetsDefinition:
-    @dg.asset(
-        **described(INTERACTIONS),
-        partitions_def=day_partitions(platform),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=[dg.AssetKey(EVENTS.key)],
-        kinds={"deltalake", "polars"},
-    )
-    def interactions(context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine) -> dg.MaterializeResult:
-        days = day_range(context)
-        seen = _landing_seen(lake, platform, days)
-        rows = FeatureStore(platform, lake, engine).interactions_of(*days)
-        version = lake.replace(INTERACTIONS, rows, days)
-        lake.replace(INTERACTION_DAYS, seen, days)
-        return written(lake, INTERACTIONS, rows, version)
-
-    return interactions
+def _dependency(platform: Platform, view: FeatureView, table: Table) -> dg.AssetDep:
+    """How the partitions of a view depend on those of an input."""
+    if view.partitions == "slot":
+        mapping: dg.TimeWindowPartitionMapping | None = slot_to_days(platform)
+    else:
+        mapping = None if view.reach_days == 1 else day_to_history()
+    return dg.AssetDep(dg.AssetKey(table.key), partition_mapping=mapping)
 
 
-def _landing_seen(lake: DeltaLake, platform: Platform, days: Days) -> pl.DataFrame:
-    """Rows of `features/interaction_days`: the state of the landing that the sources of each day came from.
-
-    Tables that were ingested from different states give none of them, so that the day is ingested as a whole.
-    """
-    calendar = pl.DataFrame({"ds": days_between(*days)}, schema={"ds": pl.Date})
-    fingerprint = pl.col("landing_fingerprint")
-    files = (
-        lake.scan(INGESTED_FILES, days)
-        .filter(pl.col("table").is_in(list(platform.sources)))
-        .group_by("ds")
-        .agg(pl.when(fingerprint.n_unique() == 1).then(fingerprint.first()).otherwise(pl.lit(MIXED)))
-        .collect()
-    )
-    return calendar.join(files, on="ds", how="left").with_columns(pl.col("landing_fingerprint").fill_null(""))
+def _freshness(platform: Platform) -> Any:
+    """A live store's newest day must not be old; a replay of the past is never fresh."""
+    if platform.last_day is not None:
+        return None
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=platform.view_checks.fresh_hours))
 
 
-def _snapshot(platform: Platform, table: Table, view: SnapshotView, inputs: tuple[Table, ...]) -> dg.AssetsDefinition:
-    """An asset that keeps a view as of the end of each day."""
-
-    @dg.asset(
-        **described(table),
-        partitions_def=day_partitions(platform),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=[dg.AssetDep(dg.AssetKey(one.key), partition_mapping=day_to_history()) for one in inputs],
-        kinds={"deltalake", "polars"},
-    )
-    def snapshot(context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine) -> dg.MaterializeResult:
-        days = day_range(context)
-        store = FeatureStore(platform, lake, engine)
-        rows = pl.concat([view(store, day) for day in days_between(*days)])
-        return written(lake, table, rows, lake.replace(table, rows, days))
-
-    return snapshot
+def _has_catalogue(platform: Platform) -> bool:
+    return ITEMS.key[-1] in platform.sources
 
 
-def _training_set(platform: Platform) -> dg.AssetsDefinition:
-    inputs = (INTERACTIONS, USERS, USER_BLOCKS, ITEMS)
+def _virtual(platform: Platform, view: FeatureView) -> dg.AssetSpec:
+    """A view without a table of its own: a place in the graph with its columns, computed whenever it is read."""
+    inputs = [dg.AssetKey(["recommendations", family]) for family in platform.families]
+    return dg.AssetSpec(**described(view.table), deps=inputs, partitions_def=day_partitions(platform), kinds={"view"})
 
-    @dg.asset(
-        **described(TRAINING_SET),
-        partitions_def=slot_partitions(platform),
-        deps=[dg.AssetDep(dg.AssetKey(one.key), partition_mapping=slot_to_days(platform)) for one in inputs],
-        kinds={"deltalake", "polars"},
-    )
-    def training_set(context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine) -> dg.MaterializeResult:
-        slot = slot_of(context)
-        rows = training_rows(FeatureStore(platform, lake, engine), slot_window(platform, slot))
-        splits = dict(rows.group_by("split").len().sort("split").iter_rows())
-        version = lake.replace(TRAINING_SET, rows, (slot, slot))
-        return written(lake, TRAINING_SET, rows, version, **{f"{split}_rows": n for split, n in splits.items()})
 
-    return training_set
+def _states() -> dg.AssetsDefinition:
+    sources = {kept.source.name: kept.source for kept in KEPT}.values()
+
+    @dg.asset(**described(PAST_STATES), deps=[dg.AssetKey(table.key) for table in sources], kinds={"deltalake"})
+    def states(lake: DeltaLake, engine: Engine) -> dg.MaterializeResult:
+        newest = max(day_contents(lake), default=None)
+        if newest is None:
+            return dg.MaterializeResult(metadata={"kept": "nothing is ingested yet"})
+        day = end_of_month_before(newest)
+        written_rows = LakePast(lake, engine).keep(day)
+        return dg.MaterializeResult(metadata={"as_of": str(day), "written_rows": written_rows})
+
+    return states

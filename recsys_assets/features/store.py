@@ -3,28 +3,39 @@
 Each method reads only days up to the day asked for, applies the rules, and returns rows. Nothing is written here.
 """
 
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 
 import narwhals as nw
 import polars as pl
 
-from recsys_assets.columns import (
-    ELIGIBLE_ITEMS,
-    EVENTS,
-    EXCLUSIONS,
-    INTERACTIONS,
-    ITEMS,
-    PURCHASE_SEQUENCE,
-    USER_BLOCKS,
-    USERS,
-    Table,
+from recsys_assets.columns import ITEMS, recommendations_table
+from recsys_assets.features.past import LakePast
+from recsys_assets.features.point_in_time import (
+    KNOWN_DAY,
+    JoinError,
+    join_changes,
+    join_snapshot,
+    last_known_day,
+    value_days,
 )
-from recsys_assets.features import rules
-from recsys_assets.features.rules import Frame
-from recsys_assets.platform import Platform
-from resources.engine import Engine
-from resources.lake import DeltaLake
+from recsys_assets.features.rules import PAIR
+from recsys_assets.features.view import Applied, FeatureView, Known
+from recsys_assets.features.views import VIEWS
+from recsys_assets.features.views.genuine import history, hits
+from recsys_assets.platform import BUNDLED_CONFIG, Platform, load_platform
+from recsys_assets.slot_window import ONE_DAY, days_between
+from resources.engine import Engine, PolarsEngine
+from resources.lake import Days, DeltaLake
+from resources.settings import Settings
+from resources.wiring import build_resources
+
+
+class UnknownViewError(Exception):
+    """There is no such view or column; the message names those that are there."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +52,101 @@ class FeatureStore:
     lake: DeltaLake
     engine: Engine
 
-    def interactions_of(self, first: date, last: date) -> pl.DataFrame:
-        """Rows of `features/interactions`, computed from the events of a range of days in one plan."""
-        events = self.engine.scan(self.lake, EVENTS, (first, last))
-        rows = self.engine.collect(rules.daily_interactions(events))
-        return rows.select(INTERACTIONS.schema.names()).sort(INTERACTIONS.primary_key)
+    @classmethod
+    def from_env(cls) -> "FeatureStore":
+        """The feature store of the installation that the environment describes, for a notebook or a script."""
+        settings = Settings.from_env()
+        resources = build_resources(settings)
+        lake, engine = (resources[name].process_config_and_initialize() for name in ("lake", "engine"))
+        return cls(load_platform(settings.config or BUNDLED_CONFIG), lake, engine)
+
+    # --- Views ---
+
+    def read(self, view: str, as_of: date, days: int | None = None) -> pl.DataFrame:
+        """A view as known at the end of a day.
+
+        A snapshot is computed as of the day, whether or not somebody stored it. Of a view that keeps changes, the
+        rows of all days up to `as_of` come back; of the training set, the newest stored slot that had seen no later
+        day; of `family_scores`, the newest lists of each family.
+
+        Args:
+            view: Its name, such as `user_profile`.
+            as_of: The last day that is known.
+            days: Of a view that keeps changes, only the newest `days` days.
+
+        Raises:
+            UnknownViewError: There is no such view.
+        """
+        declared = find_view(view)
+        if declared.partitions == "slot":
+            return self._newest_slot(declared, as_of)
+        if not declared.is_stored:
+            rows = self.compute(declared, as_of - timedelta(days=declared.ttl_days - 1), as_of)
+            return rows.filter(pl.col("ds") == pl.col("ds").max().over("family"))
+        if declared.keeps == "changes":
+            first = date.min if days is None else as_of - timedelta(days=days - 1)
+            return self.lake.scan(declared.table, (first, as_of)).collect().sort(declared.table.primary_key)
+        return self.compute(declared, as_of, as_of)
+
+    def join(self, rows: pl.DataFrame, columns: Sequence[str], timestamp_column: str) -> pl.DataFrame:
+        """Add features to labelled rows, each as it was known at the row's moment.
+
+        A value of day D is known from the end of D on. A row gets the newest stored value before its moment, as long
+        as the view's time to live allows, else null; of a snapshot, the state of that day and of no older one.
+
+        Args:
+            rows: With the keys of the views (such as user_id), a moment, and whatever else.
+            columns: Such as `user_profile.purchases`, which is also the name of the new column.
+            timestamp_column: A datetime (without a time zone: in the platform's), or a date (its first moment).
+
+        Returns:
+            The rows in their order, with the new columns.
+
+        Raises:
+            UnknownViewError: There is no such view or column.
+            JoinError: A key or the moment is missing, or no day was stored that could be joined.
+        """
+        wanted = _by_view(columns)
+        for name in (timestamp_column, *(key for view in wanted for key in find_view(view).entity)):
+            if name not in rows.columns:
+                raise JoinError(f"the frame has no column {name!r}; it has {', '.join(rows.columns)}")
+        known = last_known_day(rows[timestamp_column], self.platform.zone)
+        joined = rows.lazy().with_columns(known)
+        if known.null_count() < known.len():
+            for name, values in wanted.items():
+                joined = self._joined(joined, rows.with_columns(known), find_view(name), values)
+        return joined.drop(KNOWN_DAY).collect()
+
+    def compute(self, view: FeatureView, first: date, last: date) -> pl.DataFrame:
+        """Rows of a view for a range of days, in one lazy plan, sorted by its keys."""
+        rows = self.engine.collect(self.plan(view, first, last).frame)
+        return rows.sort(view.table.primary_key)
+
+    def removed(self, view: FeatureView, day: date) -> dict[str, int]:
+        """How much each rule of a view removed as of a day: rows, or what the rule counts."""
+        counts = self.plan(view, day, day).counts
+        numbers = iter(self.engine.numbers([frame for count in counts.values() for frame in count.frames]))
+        return {rule: next(numbers) - (0 if count.after is None else next(numbers)) for rule, count in counts.items()}
+
+    def plan(self, view: FeatureView, first: date, last: date) -> Applied:
+        """The plan of a view for a range of days; a snapshot is computed as of each of them."""
+        if view.keeps == "changes" or not view.is_stored:
+            asked = [self.known(last, first)]
+        else:
+            asked = [self.known(day) for day in days_between(first, last)]
+        parts = [(known.as_of, view.compute(known)) for known in asked]
+        columns = view.table.schema.names()
+        frames = [
+            (part.frame if _has_days(view) else part.frame.with_columns(nw.lit(day).alias("ds"))).select(columns)
+            for day, part in parts
+        ]
+        return Applied(nw.concat(frames), parts[-1][1].counts)
+
+    def known(self, as_of: date, first: date | None = None) -> Known:
+        """What is known at the end of a day."""
+        return Known(self.platform, as_of, as_of if first is None else first, self._past)
+
+    # --- What models are trained, judged and ranked with ---
 
     def history(self, as_of: date, window_days: int) -> pl.DataFrame:
         """What users did, weighted, as known at the end of `as_of`.
@@ -57,153 +158,114 @@ class FeatureStore:
         Returns:
             user_id, item_id, day, weight; one row per user, item and day, sorted.
         """
-        weighted = rules.weighted(self._genuine(as_of), self.platform.event_weights)
-        first = as_of - timedelta(days=window_days - 1)
-        rows = weighted.filter(nw.col("ds") >= nw.lit(first)).select(*rules.PAIR, nw.col("ds").alias("day"), "weight")
-        return self.engine.collect(rows).sort(*rules.PAIR, "day")
-
-    def exclusions(self, as_of: date) -> pl.DataFrame:
-        """Rows of `features/exclusions`: every known user and what may not be recommended to them after `as_of`."""
-        interactions = self._until(INTERACTIONS, as_of)
-        collect = self.engine.collect
-        blocked = collect(rules.blocked(self._until(USER_BLOCKS, as_of), self.platform.rules))
-        permission = collect(rules.adult_permission(self._users(as_of), self.platform.rules))
-        owned = collect(rules.owned(interactions, self.platform.rules))
-        users = pl.concat(
-            [
-                collect(interactions.select("user_id").unique()),
-                permission.select("user_id"),
-                blocked.select("user_id"),
-            ]
-        ).unique()
-        return _assemble_exclusions(users, owned, blocked, permission, self._may_see_adult_by_default, as_of)
-
-    def eligible_items(self, as_of: date) -> pl.DataFrame:
-        """Rows of `features/eligible_items`: what may be recommended to somebody after `as_of`."""
-        if "items" in self.platform.sources:
-            catalogue = rules.newest(self._until(ITEMS, as_of), "item_id")
-            rows = self.engine.collect(rules.on_sale(catalogue, as_of, self.platform.rules))
-        else:
-            seen = self.engine.collect(self._until(INTERACTIONS, as_of).select("item_id").unique())
-            unknown = pl.lit(None, pl.String)
-            rows = seen.with_columns(creator=unknown, category=unknown, is_adult=pl.lit(value=False))
-        return rows.select(pl.lit(as_of).alias("ds"), *ELIGIBLE_ITEMS.schema.names()[1:]).sort("item_id")
-
-    def purchase_sequences(self, as_of: date) -> pl.DataFrame:
-        """Rows of `features/purchase_sequence`: each user's last purchases that were kept, the oldest first."""
-        kept = self._genuine(as_of).filter(nw.col("kept_purchases") > 0)
-        rows = self.engine.collect(kept.select(*rules.PAIR, "ds", "last_purchase_at"))
-        newest = rows.sort("user_id", "last_purchase_at", "item_id").group_by("user_id", maintain_order=True)
-        return (
-            newest.tail(self.platform.recommendations.sequence_length)
-            .group_by("user_id", maintain_order=True)
-            .agg(item_ids=pl.col("item_id"), bought_on=pl.col("ds"))
-            .select(pl.lit(as_of).alias("ds"), *PURCHASE_SEQUENCE.schema.names()[1:])
-            .sort("user_id")
-        )
+        return self.engine.collect(history(self.known(as_of), window_days).frame).sort(*PAIR, "day")
 
     def hits(self, first: date, last: date) -> pl.DataFrame:
-        """What users took from a list without having had it: the truth that a candidate is judged on.
-
-        A hit is an event of the configured type in the range, not refunded inside it, by a genuine user, of an item
-        that was not excluded for the user on the day before the range.
+        """The truth that a candidate is judged on: what users took from `first` to `last` without having had it.
 
         Returns:
             user_id, item_id, day (of the first such event); one row per user and item, sorted.
         """
-        column = "kept_purchases" if self.platform.hit_event == "purchase" else rules.COUNTS[self.platform.hit_event]
-        inside = self._genuine(last, first=first).filter(nw.col(column) > 0)
-        pairs = self.engine.collect(inside.group_by(*rules.PAIR).agg(nw.col("ds").min().alias("day")))
-        day_before = first - timedelta(days=1)
-        allowed = without_excluded(pairs, self.exclusions(day_before), self._described_items(day_before))
-        return allowed.sort(*rules.PAIR)
+        return self.engine.collect(hits(self.known(last), first).frame).sort(*PAIR)
 
     def titles(self, as_of: date) -> pl.DataFrame:
         """item_id, title, creator of every item of the catalogue as of a day."""
-        catalogue = rules.newest(self._until(ITEMS, as_of), "item_id")
-        return self.engine.collect(catalogue.select("item_id", "title", "creator"))
+        return self.engine.collect(self.known(as_of).state(ITEMS).select("item_id", "title", "creator"))
 
-    def _described_items(self, as_of: date) -> pl.DataFrame:
-        """What exclusions look at (creator, category, adult or not), also of items that are not on sale."""
-        catalogue = rules.newest(self._until(ITEMS, as_of), "item_id")
-        return self.engine.collect(rules.with_adult_rule(catalogue, self.platform.rules))
+    # --- Parts ---
 
-    @property
-    def _may_see_adult_by_default(self) -> bool:
-        return not self.platform.rules.adult_needs_verification
+    @cached_property
+    def _past(self) -> LakePast:
+        return LakePast(self.lake, self.engine)
 
-    def _genuine(self, as_of: date, first: date | None = None) -> Frame:
-        """Interactions of real customers as known at `as_of`, with `kept_purchases`, from `first` on."""
-        known = self._until(INTERACTIONS, as_of)
-        real = rules.without_test_accounts(known, self._users(as_of), self.platform.rules)
-        human = rules.without_bots(real, self.platform.rules.bots)
-        inside = human if first is None else human.filter(nw.col("ds") >= nw.lit(first))
-        return rules.with_kept_purchases(inside, self.platform.rules)
+    def _newest_slot(self, view: FeatureView, as_of: date) -> pl.DataFrame:
+        slots = [slot for slot in self.lake.days(view.table.name) if slot <= as_of + ONE_DAY]
+        if not slots:
+            return pl.DataFrame(schema=view.table.schema)
+        return self.lake.scan(view.table, (slots[-1], slots[-1])).collect().sort(view.table.primary_key)
 
-    def _users(self, as_of: date) -> Frame:
-        return rules.newest(self._until(USERS, as_of), "user_id")
+    def _joined(
+        self, joined: pl.LazyFrame, rows: pl.DataFrame, view: FeatureView, values: Sequence[str]
+    ) -> pl.LazyFrame:
+        """The rows with the values of one view."""
+        keys = list(view.entity)
+        days, stored = self._span(rows[KNOWN_DAY], view)
+        source = self.lake.scan(view.table, days) if view.is_stored else self._virtual(view, days)
+        renamed = source.select(*keys, "ds", *(pl.col(name).alias(f"{view.name}.{name}") for name in values))
+        asked = renamed.join(rows.lazy().select(keys).unique(), on=keys, how="semi")
+        if view.keeps == "changes":
+            return join_changes(joined, asked, keys, view.ttl_days)
+        apart = [name for name in stored.columns if name != "ds"]
+        chosen = value_days(rows.select(KNOWN_DAY, *apart), stored, view.ttl_days)
+        return join_snapshot(joined, asked, chosen.lazy(), keys)
 
-    def _until(self, table: Table, as_of: date) -> Frame:
-        return self.engine.scan(self.lake, table, (date.min, as_of))
+    def _span(self, known: pl.Series, view: FeatureView) -> tuple[Days, pl.DataFrame]:
+        """The days that can be joined, and the stored ones among them.
+
+        Raises:
+            JoinError: There is none.
+        """
+        oldest, newest = (known.drop_nulls().sort().item(place) for place in (0, -1))
+        first = oldest - timedelta(days=view.ttl_days - 1)
+        stored = self._stored_days(view).filter(pl.col("ds").is_between(first, newest))
+        if stored.is_empty() or view.partitions == "slot":
+            remedy = (
+                f"store them with `recsys backfill {view.name} --from {oldest} --to {newest}`"
+                if view.partitions == "day" and view.is_stored
+                else "there is nothing to join before recommendations were made"
+                if view.partitions == "day"
+                else "it is kept by training slot; join the views that it is made of"
+            )
+            raise JoinError(f"{view.name} has no stored day from {first} to {newest}: {remedy}")
+        return (first, newest), stored
+
+    def _stored_days(self, view: FeatureView) -> pl.DataFrame:
+        """ds, and for `family_scores` the family, of every stored day."""
+        if view.is_stored:
+            return pl.DataFrame({"ds": self.lake.days(view.table.name)}, schema={"ds": pl.Date})
+        days = [
+            (day, family)
+            for family in self.platform.families
+            for day in self.lake.days(recommendations_table(family).name)
+        ]
+        return pl.DataFrame(days, schema={"ds": pl.Date, "family": pl.String}, orient="row")
+
+    def _virtual(self, view: FeatureView, days: Days) -> pl.LazyFrame:
+        here = FeatureStore(self.platform, self.lake, PolarsEngine())
+        frame: pl.LazyFrame = here.plan(view, *days).frame.to_native()
+        return frame
 
 
-def without_excluded(pairs: pl.DataFrame, exclusions: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
-    """Drop the pairs of user and item that the user's exclusions forbid.
+def find_view(name: str) -> FeatureView:
+    """The view of that name.
 
-    Args:
-        pairs: user_id, item_id and whatever else.
-        exclusions: Rows of `features/exclusions`.
-        items: item_id, creator, category, is_adult of the known items; a pair on another item stays.
-
-    Returns:
-        The pairs that remain.
+    Raises:
+        UnknownViewError: There is none.
     """
-    described = pairs.join(items.drop("ds", strict=False), on="item_id", how="left").join(
-        exclusions.drop("ds", strict=False), on="user_id", how="left"
-    )
-
-    def listed(column: str, lists: str) -> pl.Expr:
-        return pl.col(lists).list.contains(pl.col(column), nulls_equal=False).fill_null(value=False)
-
-    is_forbidden_adult = pl.col("is_adult").fill_null(value=False) & ~pl.col("may_see_adult").fill_null(value=False)
-    is_excluded = (
-        listed("item_id", "item_ids")
-        | listed("creator", "blocked_creators")
-        | listed("category", "blocked_categories")
-        | is_forbidden_adult
-    )
-    return described.filter(~is_excluded).select(pairs.columns)
+    if name not in VIEWS:
+        raise UnknownViewError(f"there is no view {name!r}{_near(name, VIEWS)}; the views are {', '.join(VIEWS)}")
+    return VIEWS[name]
 
 
-def _assemble_exclusions(
-    users: pl.DataFrame,
-    owned: pl.DataFrame,
-    blocked: pl.DataFrame,
-    permission: pl.DataFrame,
-    may_see_adult_by_default: bool,  # noqa: FBT001 - a switch of the configuration, passed through
-    as_of: date,
-) -> pl.DataFrame:
-    def targets(kind: str, name: str) -> pl.DataFrame:
-        rows = blocked.filter(pl.col("target") == kind).sort("user_id", "target_id")
-        return rows.group_by("user_id", maintain_order=True).agg(pl.col("target_id").alias(name))
+def _by_view(columns: Iterable[str]) -> dict[str, list[str]]:
+    """View to the columns that are wanted of it."""
+    wanted: dict[str, list[str]] = {}
+    for column in columns:
+        name, dot, value = column.partition(".")
+        if not dot:
+            raise UnknownViewError(f"{column!r} is no column of a view; write it like user_profile.purchases")
+        known = [one for one in find_view(name).table.schema.names() if one not in (*find_view(name).entity, "ds")]
+        if value not in known:
+            raise UnknownViewError(f"{name} has no column {value!r}{_near(value, known)}; it has {', '.join(known)}")
+        wanted.setdefault(name, []).append(value)
+    return wanted
 
-    blocked_items = blocked.filter(pl.col("target") == "item").select(
-        "user_id", item_id="target_id", reason=pl.lit("blocked")
-    )
-    items = pl.concat([owned.with_columns(reason=pl.lit("owned")), blocked_items]).sort("user_id", "item_id", "reason")
-    first_reason = items.unique(["user_id", "item_id"], keep="last", maintain_order=True)
-    item_lists = first_reason.group_by("user_id", maintain_order=True).agg(item_ids="item_id", reasons="reason")
-    nothing = pl.lit([], pl.List(pl.String))
-    return (
-        users.join(item_lists, on="user_id", how="left")
-        .join(targets("creator", "blocked_creators"), on="user_id", how="left")
-        .join(targets("category", "blocked_categories"), on="user_id", how="left")
-        .join(permission, on="user_id", how="left")
-        .with_columns(
-            pl.lit(as_of).alias("ds"),
-            pl.col("item_ids", "reasons", "blocked_creators", "blocked_categories").fill_null(nothing),
-            pl.col("may_see_adult").fill_null(may_see_adult_by_default),
-        )
-        .select(EXCLUSIONS.schema.names())
-        .sort("user_id")
-    )
+
+def _near(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _has_days(view: FeatureView) -> bool:
+    """Whether the view's function says the day of each row itself."""
+    return view.partitions == "day" and (view.keeps == "changes" or not view.is_stored)

@@ -1,6 +1,7 @@
 """The assets of the group `recommendations`: the lists of each family for a day, and the final ones."""
 
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -108,7 +109,7 @@ def _final(platform: Platform) -> dg.AssetsDefinition:
         rows = pl.concat([_final_lists(platform, lake, day) for day in days_between(*days)])
         delta = lake.replace(FINAL_RECOMMENDATIONS, rows, days)
         full = rows["item_ids"].list.len() == platform.recommendations.list_length
-        more = {"full_lists": int(full.sum()), "fallback_lists": int(rows["is_fallback"].sum())}
+        more: dict[str, Any] = {"full_lists": int(full.sum()), "fallback_lists": int(rows["is_fallback"].sum())}
         return written(lake, FINAL_RECOMMENDATIONS, rows, delta, **more)
 
     return final

@@ -26,7 +26,8 @@ from recsys_assets.mapping import ColumnSource, EventTypeMapping, SourceMapping
 from recsys_assets.platform import Platform
 
 DUPLICATE = "duplicate"
-FINGERPRINT = "landing_fingerprint"
+LANDED = ("landing_fingerprint", "content")
+"""Columns of `INGESTED_FILES` that say which state of the landing was read; rows alone cannot tell."""
 _TEXT = "text:"
 _FILE = ("ds", "source_file")
 _DEFAULTS = {"quantity": "1"}
@@ -49,7 +50,7 @@ class CanonicalRows:
     @classmethod
     def none(cls, table: Table) -> "CanonicalRows":
         """What becomes of no files at all."""
-        counts = pl.Schema((name, kind) for name, kind in INGESTED_FILES.schema.items() if name != FINGERPRINT)
+        counts = pl.Schema((name, kind) for name, kind in INGESTED_FILES.schema.items() if name not in LANDED)
         empty = (pl.DataFrame(schema=schema) for schema in (table.schema, REJECTED_ROWS.schema, counts))
         return cls(*empty)
 
@@ -212,5 +213,5 @@ def _counts(judged: pl.DataFrame, written: pl.DataFrame, table: Table, files: pl
         .with_columns(pl.col("parsed", "accepted", "rejected", "written").fill_null(0).cast(pl.Int64))
         .with_columns(table=pl.lit(table.key[-1]), folded=pl.col("accepted") - pl.col("written"))
         .sort(_FILE)
-        .select(name for name in INGESTED_FILES.schema.names() if name != "landing_fingerprint")
+        .select(name for name in INGESTED_FILES.schema.names() if name not in LANDED)
     )

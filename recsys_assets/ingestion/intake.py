@@ -1,6 +1,8 @@
 """The files of some days, read from the landing and judged, portion by portion. Writing stays with the assets."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -35,7 +37,8 @@ def take_in(landing: Landing, table: Table, platform: Platform, landed: Sequence
     mapping = platform.sources.get(table.key[-1])
     days = [one for one in landed if table.key[-1] in one.paths]
     if mapping is None or not days:
-        return CanonicalRows.none(table)
+        none = CanonicalRows.none(table)
+        return replace(none, counts=none.counts.with_columns(content=pl.lit(None, pl.String)))
     parts = [_judge(landing, table, mapping, platform, portion) for portion in _portions(days)]
     return CanonicalRows(
         accepted=pl.concat(part.accepted for part in parts),
@@ -52,7 +55,19 @@ def _judge(
         {"ds": [file.ds for file in files], "source_file": [file.path for file in files]},
         schema={"ds": pl.Date, "source_file": pl.String},
     )
-    return to_canonical(read_files(files, mapping), table, mapping, platform, files=listed)
+    judged = to_canonical(read_files(files, mapping), table, mapping, platform, files=listed)
+    content = pl.DataFrame(
+        [(file.path, _content(file, mapping, platform)) for file in files],
+        schema={"source_file": pl.String, "content": pl.String},
+        orient="row",
+    )
+    return replace(judged, counts=judged.counts.join(content, on="source_file", how="left"))
+
+
+def _content(file: DayFile, mapping: SourceMapping, platform: Platform) -> str:
+    """A fingerprint of the file's bytes and of how they are read: the same one gives the same rows."""
+    reading = [mapping.model_dump_json(), platform.time_zone, str(platform.wrong_day_tolerance_minutes)]
+    return hashlib.sha256("\n".join(reading).encode() + file.data).hexdigest()[:32]
 
 
 def _portions(landed: Sequence[LandedDay]) -> Iterator[list[LandedDay]]:

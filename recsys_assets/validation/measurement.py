@@ -20,8 +20,8 @@ def holdout_of(store: FeatureStore, window: SlotWindow) -> Holdout:
     return Holdout(
         histories=Interactions(store.history(through, longest), through),
         hits=training_split(store.lake, window, "holdout"),
-        exclusions=store.exclusions(through),
-        eligible=store.eligible_items(through),
+        exclusions=store.read("exclusions", through),
+        eligible=store.read("eligible_items", through),
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from recsys_assets.columns import EVENTS, INTERACTIONS, ITEMS, USER_BLOCKS, USERS, Table
 from recsys_assets.features.store import FeatureStore
+from recsys_assets.features.views import VIEWS
 from recsys_assets.platform import Platform
 from resources.engine import PolarsEngine
 from resources.lake import DeltaLake
@@ -81,7 +82,7 @@ def open_shop(tiny_platform: Platform, tmp_path_factory: pytest.TempPathFactory)
             if not rows.is_empty():
                 ordered = rows.sample(fraction=1, shuffle=True, seed=1) if is_shuffled else rows
                 store.lake.replace(table, ordered, WHOLE_MONTH)
-        store.lake.replace(INTERACTIONS, store.interactions_of(*WHOLE_MONTH), WHOLE_MONTH)
+        store.lake.replace(INTERACTIONS, store.compute(VIEWS["interactions"], *WHOLE_MONTH), WHOLE_MONTH)
         return store
 
     return build

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -11,6 +12,7 @@ import pytest
 from recsys_assets.columns import EVENTS, INGESTED_FILES, INTERACTION_DAYS, INTERACTIONS, ITEMS, USER_BLOCKS, USERS
 from recsys_assets.features.assets import build_assets
 from recsys_assets.features.store import FeatureStore
+from recsys_assets.features.views import SNAPSHOTS, VIEWS
 from recsys_assets.platform import Platform
 from resources.engine import Engine, SparkEngine
 from resources.lake import DeltaLake
@@ -109,18 +111,16 @@ def test_every_view_is_the_same_with_either_engine(
     lake = new_lake("views")
     store = FeatureStore(tiny_platform, lake, engine_named("polars"))
     whole = (date(2026, 1, 1), date(2026, 1, 6))
-    lake.replace(INTERACTIONS, store.interactions_of(*whole), whole)
+    lake.replace(INTERACTIONS, store.compute(VIEWS["interactions"], *whole), whole)
     spark = FeatureStore(tiny_platform, lake, spark_engine)
-    pairs = [(view(store), view(spark)) for view in VIEWS]
-    assert [polars.equals(other) for polars, other in pairs] == [True] * len(VIEWS)
+    pairs = [(view(store), view(spark)) for view in READS]
+    assert [polars.equals(other) for polars, other in pairs] == [True] * len(READS)
     assert all(polars.schema == other.schema and polars.height for polars, other in pairs)
 
 
-VIEWS: tuple[Callable[[FeatureStore], pl.DataFrame], ...] = (
+READS: tuple[Callable[[FeatureStore], pl.DataFrame], ...] = (
     lambda store: store.history(DAYS[1], 4),
-    lambda store: store.exclusions(DAYS[1]),
-    lambda store: store.eligible_items(DAYS[1]),
-    lambda store: store.purchase_sequences(DAYS[1]),
+    *(partial(FeatureStore.compute, view=view, first=DAYS[0], last=DAYS[1]) for view in SNAPSHOTS),
     lambda store: store.hits(*DAYS),
     lambda store: store.titles(DAYS[1]).sort("item_id"),
 )

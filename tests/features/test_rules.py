@@ -8,10 +8,20 @@ import narwhals as nw
 import polars as pl
 import pytest
 
-from recsys_assets.columns import INTERACTIONS, ITEMS, USER_BLOCKS, USERS
+from recsys_assets.columns import (
+    INTERACTIONS,
+    ITEMS,
+    PAIR_TOTALS,
+    USER_BLOCK_STATE,
+    USER_BLOCKS,
+    USERS,
+    USERS_SEEN,
+    Table,
+)
 from recsys_assets.features import rules
+from recsys_assets.features.past import KEPT
 from recsys_assets.features.rules import Frame
-from recsys_assets.platform import BotRule, EventWeights, Rules
+from recsys_assets.platform import BotRule, EventWeights, Rules, Segments
 
 Make = Callable[..., Any]
 
@@ -24,6 +34,17 @@ def rows(frame: Frame, *columns: str) -> list[Any]:
     """The rows as tuples, or the values of a single column, in order."""
     found = frame.select(*columns).collect(backend="polars").to_native()
     return sorted(found.to_series() if len(columns) == 1 else found.iter_rows())
+
+
+def totals(table: Table, frame: Frame) -> Frame:
+    """What is kept of the past: sums of interactions, or the state of a change log."""
+    (kept,) = (one for one in KEPT if one.table is table)
+    return kept.combine(kept.start(frame))
+
+
+def on_sale(items: Frame, day: int, switches: Rules) -> Frame:
+    released = rules.without_unreleased(items, january(day), switches)
+    return rules.without_withdrawn(released, january(day), switches)
 
 
 @pytest.fixture
@@ -74,16 +95,6 @@ def test_views_neither_buy_nor_refund(happened: Make) -> None:
     assert rows(happened("1 ann view dune 4", "1 ann rating dune 4"), "quantity", "value") == [(0, 0.0)]
 
 
-def test_of_a_change_log_the_newest_row_of_each_key_counts(said: Make) -> None:
-    log = said(
-        ITEMS,
-        {"ds": 3, "item_id": "dune", "title": "Dune II"},
-        {"ds": 1, "item_id": "dune", "title": "Dune"},
-        {"ds": 2, "item_id": "emma", "title": "Emma"},
-    )
-    assert rows(rules.newest(log, "item_id"), "title") == ["Dune II", "Emma"]
-
-
 def test_what_a_test_account_did_is_dropped_and_null_is_no_test_account(happened: Make, said: Make) -> None:
     facts = happened("1 ann view dune", "2 tester view dune", "3 bob view dune", "4 eve view dune")
     users = said(
@@ -102,9 +113,10 @@ def test_a_user_with_more_events_on_a_day_than_allowed_loses_all_days(happened: 
         *("1 bot view dune", "2 bot view dune", "2 bot view emma", "2 bot cart emma"),
         *("1 ann view dune", "1 ann view emma", "2 ann view dune", "2 ann view emma"),
     )
-    assert set(rows(rules.without_bots(facts, BotRule(max_events_per_day=2)), "user_id")) == {"ann"}
-    assert set(rows(rules.without_bots(facts, BotRule(max_events_per_day=3)), "user_id")) == {"ann", "bot"}
-    assert set(rows(rules.without_bots(facts, None), "user_id")) == {"ann", "bot"}
+    seen = totals(USERS_SEEN, facts)
+    assert set(rows(rules.without_bots(facts, seen, BotRule(max_events_per_day=2)), "user_id")) == {"ann"}
+    assert set(rows(rules.without_bots(facts, seen, BotRule(max_events_per_day=3)), "user_id")) == {"ann", "bot"}
+    assert set(rows(rules.without_bots(facts, seen, None), "user_id")) == {"ann", "bot"}
 
 
 @pytest.mark.parametrize(
@@ -113,22 +125,26 @@ def test_a_user_with_more_events_on_a_day_than_allowed_loses_all_days(happened: 
         (["1 ann purchase dune"], [1]),
         (["1 ann purchase dune", "9 ann refund dune"], [0, 0]),
         (["1 ann purchase dune 2", "9 ann refund dune 1"], [0, 1]),
-        (["1 ann purchase dune", "2 ann refund dune", "3 ann purchase dune"], [0, 1, 1]),
+        (["1 ann purchase dune", "2 ann refund dune", "3 ann purchase dune"], [0, 0, 1]),
+        (["1 ann purchase dune", "3 ann purchase dune", "4 ann refund dune"], [0, 0, 1]),
+        (["1 ann purchase dune 5", "3 ann purchase dune 2", "4 ann refund dune 6"], [0, 0, 1]),
+        (["1 ann refund dune", "2 ann purchase dune"], [0, 1]),
+        (["1 ann purchase dune", "1 ann purchase dune", "1 ann refund dune"], [1]),
         (["9 ann refund dune"], [0]),
         (["1 ann purchase dune", "9 ann refund emma", "9 bob refund dune"], [0, 0, 1]),
     ],
 )
-def test_a_refund_takes_back_the_purchases_of_its_user_and_item(
+def test_a_refund_takes_back_the_newest_purchases_of_its_user_and_item(
     happened: Make, facts: list[str], kept: list[int]
 ) -> None:
-    assert rows(rules.with_kept_purchases(happened(*facts), Rules()), "kept_purchases") == kept
+    assert rows(rules.without_refunded(happened(*facts), Rules()), "purchases") == kept
 
 
 def test_where_refunds_take_nothing_back_every_purchase_is_kept(happened: Make) -> None:
     facts = happened("1 ann purchase dune", "9 ann refund dune")
-    kept = rules.with_kept_purchases(facts, Rules(refunds_take_back=False))
-    assert rows(kept, "kept_purchases") == [0, 1]
-    assert rows(rules.owned(facts, Rules(refunds_take_back=False)), "item_id") == ["dune"]
+    kept = rules.without_refunded(facts, Rules(refunds_take_back=False))
+    assert rows(kept, "purchases") == [0, 1]
+    assert rows(rules.owned(totals(PAIR_TOTALS, facts), Rules(refunds_take_back=False)), "item_id") == ["dune"]
 
 
 def test_the_weight_is_the_sum_of_counts_times_weights_of_what_was_kept(happened: Make) -> None:
@@ -137,13 +153,13 @@ def test_the_weight_is_the_sum_of_counts_times_weights_of_what_was_kept(happened
         *("1 bob wish emma", "1 bob rating emma", "1 bob purchase emma", "2 bob refund emma"),
     )
     weights = EventWeights(view=1, cart=10, wish=100, purchase=1_000, rating=10_000)
-    weighted = rules.weighted(rules.with_kept_purchases(facts, Rules()), weights)
+    weighted = rules.weighted(rules.without_refunded(facts, Rules()), weights)
     assert rows(weighted, "user_id", "weight") == [("ann", 1_012), ("bob", 10_100)]
 
 
 def test_rows_without_weight_are_no_history(happened: Make) -> None:
     facts = happened("1 ann view dune", "1 bob refund dune")
-    kept = rules.with_kept_purchases(facts, Rules())
+    kept = rules.without_refunded(facts, Rules())
     assert rows(rules.weighted(kept, EventWeights(view=0, purchase=1)), "user_id") == []
 
 
@@ -159,11 +175,19 @@ def test_rows_without_weight_are_no_history(happened: Make) -> None:
     ],
 )
 def test_owned_means_that_the_net_quantity_is_above_zero(happened: Make, facts: list[str], is_owned: bool) -> None:
-    assert rows(rules.owned(happened(*facts), Rules()), "user_id", "item_id") == [("ann", "dune")] * is_owned
+    assert (
+        rows(rules.owned(totals(PAIR_TOTALS, happened(*facts)), Rules()), "user_id", "item_id")
+        == [("ann", "dune")] * is_owned
+    )
 
 
 def test_where_owning_does_not_exclude_nothing_counts_as_owned(happened: Make) -> None:
-    assert rows(rules.owned(happened("1 ann purchase dune"), Rules(owned_is_excluded=False)), "item_id") == []
+    assert (
+        rows(
+            rules.owned(totals(PAIR_TOTALS, happened("1 ann purchase dune")), Rules(owned_is_excluded=False)), "item_id"
+        )
+        == []
+    )
 
 
 def test_a_block_holds_until_it_is_lifted_for_that_very_target(said: Make) -> None:
@@ -179,8 +203,9 @@ def test_a_block_holds_until_it_is_lifted_for_that_very_target(said: Make) -> No
         block(2, "item", "emma", False),
         block(3, "item", "emma", True),
     )
-    assert rows(rules.blocked(log, Rules()), "target", "target_id") == [("creator", "dune"), ("item", "emma")]
-    assert rows(rules.blocked(log, Rules(blocks_apply=False)), "target_id") == []
+    state = totals(USER_BLOCK_STATE, log)
+    assert rows(rules.blocked(state, Rules()), "target", "target_id") == [("creator", "dune"), ("item", "emma")]
+    assert rows(rules.blocked(state, Rules(blocks_apply=False)), "target_id") == []
 
 
 def test_only_who_is_verified_may_see_adult_titles_and_null_counts_as_no(said: Make) -> None:
@@ -211,15 +236,15 @@ def test_an_item_is_on_sale_by_its_dates_on_the_morning_after(
     said: Make, fact: dict[str, int], last_known_days: set[int]
 ) -> None:
     items = said(ITEMS, {"ds": 1, "item_id": "dune", **fact})
-    on_sale = {day for day in (4, 5, 6) if rows(rules.on_sale(items, january(day), Rules()), "item_id")}
-    assert on_sale == last_known_days
+    days = {day for day in (4, 5, 6) if rows(on_sale(items, day, Rules()), "item_id")}
+    assert days == last_known_days
 
 
 @pytest.mark.parametrize(("rule", "item"), [("unreleased_is_hidden", "soon"), ("withdrawn_is_hidden", "gone")])
 def test_each_rule_of_the_sale_can_be_switched_off_alone(said: Make, rule: str, item: str) -> None:
     items = said(ITEMS, {"ds": 1, "item_id": "soon", "released_on": 9}, {"ds": 1, "item_id": "gone", "withdrawn_on": 3})
-    assert rows(rules.on_sale(items, january(5), Rules()), "item_id") == []
-    assert rows(rules.on_sale(items, january(5), Rules(**{rule: False})), "item_id") == [item]
+    assert rows(on_sale(items, 5, Rules()), "item_id") == []
+    assert rows(on_sale(items, 5, Rules(**{rule: False})), "item_id") == [item]
 
 
 def test_an_item_needs_verification_only_where_it_is_adult_and_the_rule_is_on(said: Make) -> None:
@@ -229,6 +254,41 @@ def test_an_item_needs_verification_only_where_it_is_adult_and_the_rule_is_on(sa
         {"ds": 1, "item_id": "tame", "is_adult": False},
         {"ds": 1, "item_id": "who", "is_adult": None},
     )
-    on, off = (rules.on_sale(items, january(5), Rules(adult_needs_verification=is_on)) for is_on in (True, False))
+    on, off = (rules.with_adult_rule(items, Rules(adult_needs_verification=is_on)) for is_on in (True, False))
     assert rows(on, "item_id", "is_adult") == [("adult", True), ("tame", False), ("who", False)]
     assert rows(off, "is_adult") == [False, False, False]
+
+
+def test_a_weight_halves_with_every_half_life_before_the_cutoff(happened: Make) -> None:
+    weighted = rules.weighted(happened("1 ann view dune", "8 ann view dune", "15 ann view dune"), EventWeights(view=8))
+    faded = rules.decayed(weighted, january(15), Rules(half_life_days=7))
+    assert rows(faded, "weight") == pytest.approx([2, 4, 8])
+    assert rows(rules.decayed(weighted, january(15), Rules()), "weight") == [8, 8, 8]
+
+
+def test_ages_count_days_across_leap_years(happened: Make) -> None:
+    weighted = rules.weighted(happened("1 ann view dune"), EventWeights(view=1))
+    days = [date(2023, 12, 31), date(2024, 2, 29), date(2024, 12, 31), date(2025, 1, 1), date(2000, 3, 1)]
+    for day in days:
+        then = weighted.with_columns(nw.lit(day).alias("ds"))
+        (weight,) = rows(rules.decayed(then, date(2026, 1, 1), Rules(half_life_days=1_000)), "weight")
+        assert weight == pytest.approx(0.5 ** ((date(2026, 1, 1) - day).days / 1_000))
+
+
+def test_pairs_that_are_excluded_are_dropped_and_unknown_items_stay() -> None:
+    pairs = pl.LazyFrame({"user_id": ["new"] * 3, "item_id": ["dune", "fanny", "unknown"], "rank": [1, 2, 3]})
+    items = {"item_id": ["dune", "fanny"], "creator": [None] * 2, "category": [None] * 2, "is_adult": [False, True]}
+    types = {"item_id": pl.String, "creator": pl.String, "category": pl.String, "is_adult": pl.Boolean}
+    nobody = pl.LazyFrame(schema={"user_id": pl.String, "target": pl.String, "target_id": pl.String})
+    unasked = pl.LazyFrame(schema={"user_id": pl.String, "may_see_adult": pl.Boolean})
+    frames = [nw.from_native(one) for one in (pairs, nobody, unasked, pl.LazyFrame(items, schema=types))]
+    assert rows(rules.without_excluded(*frames, others_may_see=False), "rank") == [1, 3]
+    assert rows(rules.without_excluded(*frames, others_may_see=True), "rank") == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("purchases", "segment"), [(0, "none"), (1, "light"), (2, "light"), (3, "middle"), (9, "middle"), (10, "heavy")]
+)
+def test_segments_begin_at_their_bounds(purchases: int, segment: str) -> None:
+    profile = nw.from_native(pl.LazyFrame({"purchases": [purchases]}))
+    assert rows(rules.segmented(profile, Segments()), "segment") == [segment]

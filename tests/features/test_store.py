@@ -10,12 +10,16 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from recsys_assets.columns import ELIGIBLE_ITEMS, EXCLUSIONS, INTERACTIONS, PURCHASE_SEQUENCE
-from recsys_assets.features.store import FeatureStore, without_excluded
+from recsys_assets.columns import ELIGIBLE_ITEMS, EXCLUSIONS, PURCHASE_SEQUENCE
+from recsys_assets.features.store import FeatureStore
+from recsys_assets.features.view import FeatureView
+from recsys_assets.features.views import VIEWS
 from recsys_assets.platform import Platform
 
 OpenShop = Callable[..., FeatureStore]
 AS_OF = 6
+HISTORICAL = {"history", "purchase_sequence", "user_profile", "item_profile"}
+"""What is made of what genuine users did."""
 
 
 def january(day: int) -> date:
@@ -28,12 +32,12 @@ def history(store: FeatureStore, as_of: int, window_days: int = 30) -> set[tuple
 
 
 def excluded(store: FeatureStore, as_of: int, user: str) -> dict[str, Any]:
-    (row,) = store.exclusions(january(as_of)).filter(pl.col("user_id") == user).iter_rows(named=True)
+    (row,) = store.read("exclusions", january(as_of)).filter(pl.col("user_id") == user).iter_rows(named=True)
     return dict(row)
 
 
 def eligible(store: FeatureStore, as_of: int) -> list[str]:
-    return store.eligible_items(january(as_of))["item_id"].to_list()
+    return store.read("eligible_items", january(as_of))["item_id"].to_list()
 
 
 def hits(store: FeatureStore, first: int, last: int) -> list[tuple[str, str, int]]:
@@ -42,7 +46,7 @@ def hits(store: FeatureStore, first: int, last: int) -> list[tuple[str, str, int
 
 
 def sequences(store: FeatureStore, as_of: int) -> dict[str, list[str]]:
-    return dict(store.purchase_sequences(january(as_of)).select("user_id", "item_ids").iter_rows())
+    return dict(store.read("purchase_sequence", january(as_of)).select("user_id", "item_ids").iter_rows())
 
 
 def views(store: FeatureStore, as_of: int) -> dict[str, pl.DataFrame]:
@@ -50,9 +54,12 @@ def views(store: FeatureStore, as_of: int) -> dict[str, pl.DataFrame]:
     day = january(as_of)
     return {
         "history": store.history(day, 4),
-        "exclusions": store.exclusions(day),
-        "eligible_items": store.eligible_items(day),
-        "purchase_sequences": store.purchase_sequences(day),
+        "exclusions": store.read("exclusions", day),
+        "eligible_items": store.read("eligible_items", day),
+        "purchase_sequence": store.read("purchase_sequence", day),
+        "user_profile": store.read("user_profile", day),
+        "item_profile": store.read("item_profile", day),
+        "interactions": store.read("interactions", day),
         "hits": store.hits(january(as_of - 2), day),
     }
 
@@ -130,7 +137,7 @@ def test_every_user_who_is_known_from_anywhere_has_one_row(open_shop: OpenShop) 
         users=[{"ds": 1, "user_id": "bob", "is_adult_verified": True}, {"ds": 1, "user_id": "ann"}],
         blocks=[{"ds": 1, "user_id": "eve", "target": "item", "target_id": "emma", "is_blocked": False}],
     )
-    rows = store.exclusions(january(2))
+    rows = store.read("exclusions", january(2))
     assert rows.schema == EXCLUSIONS.schema
     assert rows.select("user_id", "may_see_adult").rows() == [("ann", False), ("bob", True)]
     assert rows.select("item_ids", "blocked_creators").rows() == [([], [])] * 2
@@ -178,7 +185,7 @@ def test_without_a_catalogue_an_item_is_eligible_from_its_first_event(
     bare = tiny_platform.model_copy(update={"sources": sources})
     store = open_shop("1 ann view dune", "3 ann view emma", platform=bare)
     assert {day: eligible(store, day) for day in (1, 2, 3)} == {1: ["dune"], 2: ["dune"], 3: ["dune", "emma"]}
-    assert store.eligible_items(january(3)).schema == ELIGIBLE_ITEMS.schema
+    assert store.read("eligible_items", january(3)).schema == ELIGIBLE_ITEMS.schema
 
 
 # --- Sequences ---
@@ -196,7 +203,7 @@ def test_a_sequence_is_the_last_purchases_in_their_order_without_refunded_ones(
     assert sequences(store, 1) == {"ann": ["emma", "dune"]}
     assert sequences(store, 3) == {"ann": ["walden", "emma"], "bob": ["dune"]}
     assert sequences(store, 4) == {"ann": ["walden", "emma"]}
-    rows = store.purchase_sequences(january(4))
+    rows = store.read("purchase_sequence", january(4))
     assert rows.schema == PURCHASE_SEQUENCE.schema
     assert rows["bought_on"].to_list() == [[january(2), january(3)]]
 
@@ -281,17 +288,6 @@ def test_another_event_than_a_purchase_can_be_what_counts(open_shop: OpenShop, t
     assert hits(store, 5, 7) == [("ann", "dune", 5)]
 
 
-def test_a_user_without_exclusions_may_have_everything_but_adult_titles() -> None:
-    pairs = pl.DataFrame({"user_id": ["new"] * 3, "item_id": ["dune", "fanny", "unknown"], "rank": [1, 2, 3]})
-    items = pl.DataFrame(
-        [("dune", None, None, False), ("fanny", None, None, True)],
-        schema={name: ELIGIBLE_ITEMS.schema[name] for name in ("item_id", "creator", "category", "is_adult")},
-        orient="row",
-    )
-    kept = without_excluded(pairs, pl.DataFrame(schema=EXCLUSIONS.schema), items)
-    assert kept.sort("rank").rows() == [("new", "dune", 1), ("new", "unknown", 3)]
-
-
 # --- Point in time ---
 
 EVENT = st.tuples(
@@ -370,10 +366,10 @@ def test_nothing_that_happens_later_changes_what_is_known(
 @pytest.mark.parametrize(
     ("fact", "changes"),
     [
-        ({"events": "7 ann refund emma"}, {"history", "exclusions", "purchase_sequences", "hits"}),
-        ({"events": "7 bob purchase walden"}, {"history", "exclusions", "purchase_sequences", "hits"}),
+        ({"events": "7 ann refund emma"}, HISTORICAL | {"exclusions", "hits", "interactions"}),
+        ({"events": "7 bob purchase walden"}, HISTORICAL | {"exclusions", "hits", "interactions"}),
         ({"items": {"ds": 7, "item_id": "emma", "withdrawn_on": 7}}, {"eligible_items"}),
-        ({"users": {"ds": 7, "user_id": "ann", "is_test": True}}, {"history", "purchase_sequences", "hits"}),
+        ({"users": {"ds": 7, "user_id": "ann", "is_test": True}}, HISTORICAL | {"hits"}),
         ({"users": {"ds": 7, "user_id": "ann", "is_adult_verified": True}}, {"exclusions"}),
         (
             {"blocks": {"ds": 7, "user_id": "ann", "target": "item", "target_id": "dune", "is_blocked": True}},
@@ -401,20 +397,21 @@ def test_a_planted_fact_is_unknown_the_day_before_and_known_on_its_day(
 def test_the_order_of_the_rows_at_rest_changes_nothing(open_shop: OpenShop, everything: dict[str, Any]) -> None:
     in_order, shuffled = told(open_shop, everything), told(open_shop, everything, is_shuffled=True)
     assert different(views(in_order, 5), views(shuffled, 5)) == set()
-    whole = (january(1), january(6))
-    assert in_order.interactions_of(*whole).equals(shuffled.interactions_of(*whole))
+    whole, view = (january(1), january(6)), VIEWS["interactions"]
+    assert in_order.compute(view, *whole).equals(shuffled.compute(view, *whole))
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.parametrize("view", [view for view in VIEWS.values() if view.partitions == "day" and view.is_stored])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(facts(1, 4), st.integers(1, 4))
 def test_a_day_computed_alone_is_the_same_as_within_a_range(
-    open_shop: OpenShop, everything: dict[str, Any], day: int
+    open_shop: OpenShop, view: FeatureView, everything: dict[str, Any], day: int
 ) -> None:
     store = told(open_shop, everything)
-    within = store.interactions_of(january(1), january(4)).filter(pl.col("ds") == january(day))
-    alone = store.interactions_of(january(day), january(day))
+    within = store.compute(view, january(1), january(4)).filter(pl.col("ds") == january(day))
+    alone = store.compute(view, january(day), january(day))
     assert alone.equals(within)
-    assert alone.schema == INTERACTIONS.schema
+    assert alone.schema == view.table.schema
 
 
 def test_the_first_day_can_be_read_when_there_is_nothing_yet(open_shop: OpenShop) -> None:
@@ -427,9 +424,9 @@ def test_the_first_day_can_be_read_when_there_is_nothing_yet(open_shop: OpenShop
     ("rule", "changes"),
     [
         ("owned_is_excluded", {"exclusions", "hits"}),
-        ("refunds_take_back", {"history", "exclusions", "purchase_sequences"}),
-        ("drop_test_accounts", {"history", "purchase_sequences", "hits"}),
-        ("bots", {"history"}),
+        ("refunds_take_back", HISTORICAL | {"exclusions"}),
+        ("drop_test_accounts", HISTORICAL | {"hits"}),
+        ("bots", {"history", "user_profile", "item_profile"}),
         ("blocks_apply", {"exclusions"}),
         ("withdrawn_is_hidden", {"eligible_items"}),
         ("unreleased_is_hidden", {"eligible_items"}),
