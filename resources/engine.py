@@ -37,6 +37,10 @@ class Engine(dg.ConfigurableResource):
     def scan(self, lake: DeltaLake, table: StoredTable, days: Days | None = None) -> nw.LazyFrame[Any]:
         """A table of the lake (only these days of it) as a lazy frame of this engine."""
 
+    def shared(self, frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+        """The same frame, to be computed once however often a plan uses it; an engine may do without."""
+        return frame
+
     def collect(self, frame: nw.LazyFrame[Any]) -> pl.DataFrame:
         """Run the plan and bring the rows here."""
         rows: pl.DataFrame = frame.collect(backend="polars").to_native()
@@ -53,6 +57,11 @@ class PolarsEngine(Engine):
     def scan(self, lake: DeltaLake, table: StoredTable, days: Days | None = None) -> nw.LazyFrame[Any]:
         """See `Engine.scan`."""
         return nw.from_native(lake.scan(table, days))
+
+    def shared(self, frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+        """See `Engine.shared`."""
+        cached: nw.LazyFrame[Any] = nw.from_native(frame.to_native().cache())
+        return cached
 
     def numbers(self, frames: Sequence[nw.LazyFrame[Any]]) -> list[int]:
         """See `Engine.numbers`; what the plans have in common is computed once."""

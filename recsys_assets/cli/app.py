@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from recsys_assets.features.store import UnknownViewError
 from recsys_assets.ingestion.draft import NothingToDraftError
 from recsys_assets.ingestion.raw_rows import UnreadableFileError
 from recsys_assets.platform import ConfigurationError
@@ -25,11 +26,19 @@ EXPECTED_ERRORS = (
     UnreadableFileError,
     RegistryError,
     OnlineStoreError,
+    UnknownViewError,
 )
 
 Users = Annotated[int, typer.Option(min=1, help="Users on the first day.")]
 Items = Annotated[int, typer.Option(min=1, help="Books on the first day.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed writes the same bytes.")]
+
+
+def _named(user_id: str) -> str:
+    if not user_id.strip():
+        raise typer.BadParameter("must name a user")
+    return user_id
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -82,6 +91,22 @@ def doctor() -> None:
 
 
 @app.command()
+def rejected(
+    day: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="D", help="Default: the summary over all days."),
+    ] = None,
+    table: Annotated[str | None, typer.Option(help="Only rows meant for this table, such as events.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only rows that were rejected for this.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many of the day's rows to show.")] = 20,
+) -> None:
+    """Show which landed rows were set aside, and why."""
+    from recsys_assets.cli.rejected import Wanted, rejected_command
+
+    rejected_command(day.date() if day else None, Wanted(table, reason), limit)
+
+
+@app.command()
 def demo(users: Users = 2_000, items: Items = 1_500, seed: Seed = 0) -> None:
     """Run the whole loop on a simulated e-book store."""
     from recsys_assets.cli.demo import demo_command
@@ -124,6 +149,39 @@ def models() -> None:
     from recsys_assets.cli.models import models_command
 
     models_command()
+
+
+@app.command()
+def features(
+    view: Annotated[
+        str | None, typer.Argument(help="The view whose page to show; default: all views, a line each.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="For a documentation site.")] = False,
+) -> None:
+    """Show the specification of the feature views: what a model's author reads."""
+    from recsys_assets.cli.features import features_command
+
+    features_command(view, markdown=markdown)
+
+
+@app.command()
+def backfill(
+    views: Annotated[list[str], typer.Argument(help="Views that are kept by day, such as user_profile.")],
+    from_: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], metavar="D", help="The first day.")],
+    to: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], metavar="D", help="The last day.")],
+) -> None:
+    """Compute days of feature views, in a single run."""
+    from recsys_assets.cli.features import backfill_command
+
+    backfill_command(views, from_.date(), to.date())
+
+
+@app.command()
+def forget(user: Annotated[str, typer.Argument(help="The shop's id of the user.", callback=_named)]) -> None:
+    """Remove a person from the lake and its history, the training sets and the online store."""
+    from recsys_assets.cli.forget import forget_command
+
+    forget_command(user)
 
 
 @app.command()

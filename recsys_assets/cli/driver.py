@@ -78,7 +78,7 @@ def drive(
             return
         if jobs is None:
             before_first()
-            jobs = installation.definitions({LOGGER: progress.logger()})
+            jobs = progress_definitions(installation, progress)
         finished = execute(jobs.resolve_job_def(start.job), start, installation, progress)
         yield finished
         if finished.errors and start.job == "ingest":
@@ -113,6 +113,11 @@ def abandon_unfinished(instance: dg.DagsterInstance) -> None:
     begun = [status for status in UNFINISHED if status != dg.DagsterRunStatus.QUEUED]
     for run in instance.get_runs(dg.RunsFilter(statuses=begun)):
         instance.report_run_failed(run, "the process that ran it is gone; what it had not finished is done again")
+
+
+def progress_definitions(installation: Installation, progress: RunProgress) -> dg.Definitions:
+    """The graph, with a logger that moves the bar."""
+    return installation.definitions({LOGGER: progress.logger()})
 
 
 def execute(job: dg.JobDefinition, start: Start, installation: Installation, progress: RunProgress) -> Finished:

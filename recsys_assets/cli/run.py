@@ -8,7 +8,7 @@ from rich.markup import escape
 from recsys_assets.cli.driver import Finished, Limits, drive
 from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.progress import RunProgress, run_progress
-from recsys_assets.platform import ConfigurationError
+from recsys_assets.platform import ConfigurationError, Platform
 from sensors.state import read_approvals
 
 EVERYTHING = Limits()
@@ -23,7 +23,7 @@ def run_command(first: date | None, last: date | None) -> None:
     """
     installation = Installation.from_env()
     limits = Limits(first, last)
-    _check_limits(limits, installation)
+    check_days(installation.platform, first, last)
     if not run_to_fixed_point(installation, limits):
         raise typer.Exit(1)
 
@@ -42,7 +42,7 @@ def run_to_fixed_point(installation: Installation, limits: Limits = EVERYTHING) 
         finished = []
         for one in drive(installation, limits, progress, lambda: check_services(installation)):
             finished.append(one)
-            _tell(one, progress)
+            tell(one, progress)
         has_errors = any(one.errors for one in finished)
         if not finished:
             progress.console.print("Nothing is due.")
@@ -71,11 +71,15 @@ def _why_nothing_serves(installation: Installation) -> str:
     )
 
 
-def _check_limits(limits: Limits, installation: Installation) -> None:
-    platform = installation.platform
-    if limits.first and limits.last and limits.first > limits.last:
-        raise ConfigurationError(f"--from {limits.first} is after --to {limits.last}; swap them")
-    for option, day in (("--from", limits.first), ("--to", limits.last)):
+def check_days(platform: Platform, first: date | None, last: date | None) -> None:
+    """Make sure that the days asked for are in order, and days of the platform.
+
+    Raises:
+        ConfigurationError: They are not.
+    """
+    if first and last and first > last:
+        raise ConfigurationError(f"--from {first} is after --to {last}; swap them")
+    for option, day in (("--from", first), ("--to", last)):
         is_outside = day and (day < platform.first_day or (platform.last_day and day > platform.last_day))
         if is_outside:
             until = platform.last_day or "today"
@@ -84,7 +88,8 @@ def _check_limits(limits: Limits, installation: Installation) -> None:
             )
 
 
-def _tell(finished: Finished, progress: RunProgress) -> None:
+def tell(finished: Finished, progress: RunProgress) -> None:
+    """Print what a run came to."""
     for note in finished.notes:
         progress.console.print(f"  {note}", soft_wrap=True)
     for refusal in finished.refusals:

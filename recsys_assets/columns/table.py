@@ -6,6 +6,8 @@ import polars as pl
 
 UTC_MOMENT = pl.Datetime("us", "UTC")
 IDS = pl.List(pl.String)
+PERSONAL = ("user_id", "raw")
+"""Columns that name people, or may."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,12 @@ class Table:
     def schema(self) -> pl.Schema:
         """Column names and dtypes in the order in which they are stored."""
         return pl.Schema({column.name: column.dtype for column in self.columns})
+
+    @property
+    def in_log(self) -> tuple[str, ...]:
+        """The columns whose extremes may stand in the table's log: no lists, and none that names people."""
+        named = (*PERSONAL, "ds")
+        return tuple(one.name for one in self.columns if one.name not in named and not one.dtype.is_nested())
 
     @property
     def required(self) -> tuple[str, ...]:

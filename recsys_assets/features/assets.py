@@ -3,6 +3,7 @@
 What a view means stays in `views`, what a check looks at in `checks`.
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -56,18 +57,24 @@ def _asset(platform: Platform, view: FeatureView) -> dg.AssetsDefinition:
         freshness_policy=_freshness(platform) if by_day else None,
         kinds={"deltalake", "polars"},
     )
-    def rows_of_view(context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine) -> dg.MaterializeResult:
+    def rows_of_view(
+        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         partitions = day_range(context) if by_day else (slot_of(context), slot_of(context))
         store = FeatureStore(platform, lake, engine)
         contents = day_contents(lake)
         rows = _rows(store, view, partitions)
         findings = key_findings(view, rows)
+        against = [finding.sentence for finding in findings if not finding.passed]
+        if against:
+            yield from _results(view.table, findings)
+            raise dg.Failure(f"{view.table.name} is left as it was: {'; '.join(against)}")
         version = lake.replace(view.table, rows, partitions)
         findings += _oddities(store, view, rows, partitions)
         _record(store, view, partitions, contents)
         last = partitions[1] if by_day else partitions[1] - ONE_DAY
         more = {"removed_by_rule": store.removed(view, last), **column_lineage(view.table), **_by_split(view, rows)}
-        return written(lake, view.table, rows, version, check_results=_results(view.table, findings), **more)
+        yield written(lake, view.table, rows, version, check_results=_results(view.table, findings), **more)
 
     return rows_of_view
 

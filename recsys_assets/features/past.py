@@ -7,7 +7,7 @@ What the rows mean stays with the rules and the views.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 
@@ -103,14 +103,30 @@ _BY_SOURCE = {kept.source.name: kept for kept in KEPT[:3]}
 
 @dataclass(frozen=True)
 class LakePast:
-    """Implements `features.view.Past` on the lake."""
+    """Implements `features.view.Past` on the lake.
+
+    Attributes:
+        lake: Where the tables are.
+        engine: What reads them.
+        shared_until: Of a plan over a range of days, the last one: what its days have in common is read once.
+    """
 
     lake: DeltaLake
     engine: Engine
+    shared_until: date | None = None
+    _shared: dict[str, tuple[date, Frame]] = field(default_factory=dict, compare=False)
 
     def rows(self, table: Table, first: date, last: date) -> Frame:
         """See `Past.rows`."""
-        return self.engine.scan(self.lake, table, (first, last))
+        if self.shared_until is None:
+            return self.engine.scan(self.lake, table, (first, last))
+        since, frame = self._shared.get(table.name, (date.max, None))
+        if frame is None or first < since:
+            frame = self.engine.shared(self.engine.scan(self.lake, table, (first, self.shared_until)))
+            self._shared[table.name] = (first, frame)
+        # No literal for the beginning of time: engines differ in the oldest date that they know.
+        known = frame.filter(nw.col("ds") <= nw.lit(last))
+        return known if first == date.min else known.filter(nw.col("ds") >= nw.lit(first))
 
     def state(self, log: Table, as_of: date) -> Frame:
         """See `Past.state`."""

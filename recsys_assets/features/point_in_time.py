@@ -85,11 +85,11 @@ def join_changes(rows: pl.LazyFrame, view: pl.LazyFrame, entity: list[str], ttl_
     """
     numbered = rows.with_row_index("_place")
     found = numbered.sort(KNOWN_DAY).join_asof(
-        view.sort("ds"),
+        view.rename({"ds": VALUE_DAY}).sort(VALUE_DAY),  # the rows may have a column `ds` of their own
         left_on=KNOWN_DAY,
-        right_on="ds",
+        right_on=VALUE_DAY,
         by=entity,
         tolerance=timedelta(days=ttl_days - 1),
         check_sortedness=False,
     )
-    return found.sort("_place").drop("_place", "ds", strict=False)
+    return found.sort("_place").drop("_place", VALUE_DAY, strict=False)

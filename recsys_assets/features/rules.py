@@ -18,6 +18,8 @@ Frame: TypeAlias = nw.LazyFrame[Any]
 COUNTS = {event_type: f"{event_type}s" if event_type != "wish" else "wishes" for event_type in EVENT_TYPES}
 """Event type to the column of `features/interactions` that counts it."""
 PAIR = ("user_id", "item_id")
+MONEY_DECIMALS = 4
+"""Sums of money are rounded, so that the order of adding up, which differs from run to run, cannot be seen."""
 
 
 # --- What a day was ---
@@ -42,7 +44,7 @@ def daily_interactions(events: Frame) -> Frame:
     return marked.group_by("ds", *PAIR).agg(
         *(nw.col(count).sum() for count in COUNTS.values()),
         nw.col("signed_quantity").sum().alias("quantity"),
-        nw.col("signed_value").sum().alias("value"),
+        nw.col("signed_value").sum().round(MONEY_DECIMALS).alias("value"),
         nw.col("occurred_at").max().alias("last_at"),
         nw.col("purchased_at").max().alias("last_purchase_at"),
     )

@@ -4,7 +4,7 @@ Each method reads only days up to the day asked for, applies the rules, and retu
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -12,7 +12,7 @@ from functools import cached_property
 import narwhals as nw
 import polars as pl
 
-from recsys_assets.columns import ITEMS, recommendations_table
+from recsys_assets.columns import ITEMS, VIEW_DAYS, recommendations_table
 from recsys_assets.features.past import LakePast
 from recsys_assets.features.point_in_time import (
     KNOWN_DAY,
@@ -27,7 +27,7 @@ from recsys_assets.features.view import Applied, FeatureView, Known
 from recsys_assets.features.views import VIEWS
 from recsys_assets.features.views.genuine import history, hits
 from recsys_assets.platform import BUNDLED_CONFIG, Platform, load_platform
-from recsys_assets.slot_window import ONE_DAY, days_between
+from recsys_assets.slot_window import days_between, slot_window
 from resources.engine import Engine, PolarsEngine
 from resources.lake import Days, DeltaLake
 from resources.settings import Settings
@@ -104,17 +104,15 @@ class FeatureStore:
 
         Raises:
             UnknownViewError: There is no such view or column.
-            JoinError: A key or the moment is missing, or no day was stored that could be joined.
+            JoinError: A key or the moment is missing or of another type, a column is there already, or no day was
+                stored that could be joined.
         """
         wanted = _by_view(columns)
-        for name in (timestamp_column, *(key for view in wanted for key in find_view(view).entity)):
-            if name not in rows.columns:
-                raise JoinError(f"the frame has no column {name!r}; it has {', '.join(rows.columns)}")
+        _require_joinable(rows, wanted, timestamp_column)
         known = last_known_day(rows[timestamp_column], self.platform.zone)
         joined = rows.lazy().with_columns(known)
-        if known.null_count() < known.len():
-            for name, values in wanted.items():
-                joined = self._joined(joined, rows.with_columns(known), find_view(name), values)
+        for name, values in wanted.items():
+            joined = self._joined(joined, rows.with_columns(known), find_view(name), values)
         return joined.drop(KNOWN_DAY).collect()
 
     def compute(self, view: FeatureView, first: date, last: date) -> pl.DataFrame:
@@ -130,10 +128,11 @@ class FeatureStore:
 
     def plan(self, view: FeatureView, first: date, last: date) -> Applied:
         """The plan of a view for a range of days; a snapshot is computed as of each of them."""
-        if view.keeps == "changes" or not view.is_stored:
+        if first == last or view.keeps == "changes" or not view.is_stored:
             asked = [self.known(last, first)]
         else:
-            asked = [self.known(day) for day in days_between(first, last)]
+            shared = LakePast(self.lake, self.engine, shared_until=last)
+            asked = [Known(self.platform, day, day, shared) for day in days_between(first, last)]
         parts = [(known.as_of, view.compute(known)) for known in asked]
         columns = view.table.schema.names()
         frames = [
@@ -179,7 +178,8 @@ class FeatureStore:
         return LakePast(self.lake, self.engine)
 
     def _newest_slot(self, view: FeatureView, as_of: date) -> pl.DataFrame:
-        slots = [slot for slot in self.lake.days(view.table.name) if slot <= as_of + ONE_DAY]
+        stored = self.lake.days(view.table.name)
+        slots = [slot for slot in stored if slot_window(self.platform, slot).last <= as_of]
         if not slots:
             return pl.DataFrame(schema=view.table.schema)
         return self.lake.scan(view.table, (slots[-1], slots[-1])).collect().sort(view.table.primary_key)
@@ -188,10 +188,13 @@ class FeatureStore:
         self, joined: pl.LazyFrame, rows: pl.DataFrame, view: FeatureView, values: Sequence[str]
     ) -> pl.LazyFrame:
         """The rows with the values of one view."""
+        names = {value: f"{view.name}.{value}" for value in values}
+        if rows[KNOWN_DAY].null_count() == rows.height:  # no row has a moment at which anything could be known
+            return joined.with_columns(pl.lit(None, view.table.schema[one]).alias(names[one]) for one in values)
         keys = list(view.entity)
         days, stored = self._span(rows[KNOWN_DAY], view)
         source = self.lake.scan(view.table, days) if view.is_stored else self._virtual(view, days)
-        renamed = source.select(*keys, "ds", *(pl.col(name).alias(f"{view.name}.{name}") for name in values))
+        renamed = source.select(*keys, "ds", *(pl.col(one).alias(name) for one, name in names.items()))
         asked = renamed.join(rows.lazy().select(keys).unique(), on=keys, how="semi")
         if view.keeps == "changes":
             return join_changes(joined, asked, keys, view.ttl_days)
@@ -222,7 +225,9 @@ class FeatureStore:
     def _stored_days(self, view: FeatureView) -> pl.DataFrame:
         """ds, and for `family_scores` the family, of every stored day."""
         if view.is_stored:
-            return pl.DataFrame({"ds": self.lake.days(view.table.name)}, schema={"ds": pl.Date})
+            with_rows = pl.DataFrame({"ds": self.lake.days(view.table.name)}, schema={"ds": pl.Date})
+            recorded = self.lake.scan(VIEW_DAYS).filter(pl.col("view") == view.name).select("ds").collect()
+            return pl.concat([with_rows, recorded]).unique()  # a state without any row is recorded, and a state too
         days = [
             (day, family)
             for family in self.platform.families
@@ -250,7 +255,7 @@ def find_view(name: str) -> FeatureView:
 def _by_view(columns: Iterable[str]) -> dict[str, list[str]]:
     """View to the columns that are wanted of it."""
     wanted: dict[str, list[str]] = {}
-    for column in columns:
+    for column in dict.fromkeys(columns):
         name, dot, value = column.partition(".")
         if not dot:
             raise UnknownViewError(f"{column!r} is no column of a view; write it like user_profile.purchases")
@@ -259,6 +264,19 @@ def _by_view(columns: Iterable[str]) -> dict[str, list[str]]:
             raise UnknownViewError(f"{name} has no column {value!r}{_near(value, known)}; it has {', '.join(known)}")
         wanted.setdefault(name, []).append(value)
     return wanted
+
+
+def _require_joinable(rows: pl.DataFrame, wanted: Mapping[str, Sequence[str]], timestamp_column: str) -> None:
+    """Raise JoinError unless the frame has a moment, keys of the right type, and room for the new columns."""
+    keys = {key: view.table.schema[key] for view in map(find_view, wanted) for key in view.entity}
+    for name in (timestamp_column, *keys):
+        if name not in rows.columns:
+            raise JoinError(f"the frame has no column {name!r}; it has {', '.join(rows.columns)}")
+        if rows.schema[name] != keys.get(name, rows.schema[name]):
+            raise JoinError(f"{name}: is {rows.schema[name]}, must be {keys[name]}; cast it")
+    for name in (f"{view}.{value}" for view, values in wanted.items() for value in values):
+        if name in rows.columns:
+            raise JoinError(f"the frame has a column {name!r} already; drop or rename it")
 
 
 def _near(name: str, known: Iterable[str]) -> str:

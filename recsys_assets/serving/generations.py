@@ -148,6 +148,22 @@ def read_list(client: redis.Redis, user_id: str) -> tuple[Generation, list[str],
     raise PublicationError(LOST)
 
 
+def remove_user(client: redis.Redis, user_id: str) -> int:
+    """Remove a user from every generation; they are served the popular list from then on.
+
+    Returns:
+        How many keys are gone.
+    """
+    removed = 0
+    for raw in cast("list[bytes]", client.zrange(GENERATIONS, 0, -1)):
+        name = raw.decode()
+        lists = client.unlink(f"recs:{name}:{user_id}")
+        removed += lists + client.unlink(f"owned:{name}:{user_id}")
+        if lists:
+            client.hincrby(f"recs-meta:{name}", "lists", -1)
+    return removed
+
+
 def _generation(name: str, meta: Mapping[bytes, bytes]) -> Generation:
     return Generation(
         name=name,

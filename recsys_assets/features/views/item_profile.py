@@ -13,7 +13,7 @@ WINDOW_DAYS = 90
 def _compute(known: Known) -> Applied:
     inside = genuine(known, known.newest(INTERACTIONS, WINDOW_DAYS))
     sums = inside.frame.group_by("item_id").agg(
-        nw.col("views", "purchases").sum(), nw.col("value").sum(), nw.col("last_at").max()
+        nw.col("views", "purchases").sum(), nw.col("value").sum().round(rules.MONEY_DECIMALS), nw.col("last_at").max()
     )
     bought = inside.frame.filter(nw.col("purchases") > 0)
     buyers = bought.group_by("item_id").agg(nw.col("user_id").n_unique().cast(nw.Int64).alias("buyers"))

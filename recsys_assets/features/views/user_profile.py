@@ -21,7 +21,7 @@ def _compute(known: Known) -> Applied:
         nw.col("views", "purchases").sum(),
         nw.col("item_id").n_unique().cast(nw.Int64).alias("items"),
         nw.col("ds").n_unique().cast(nw.Int64).alias("active_days"),
-        nw.col("value").sum(),
+        nw.col("value").sum().round(rules.MONEY_DECIMALS),
         nw.col("last_at").max(),
     )
     tastes = _tastes(inside.frame, known.state(ITEMS))
