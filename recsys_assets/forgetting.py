@@ -13,7 +13,7 @@ import polars as pl
 import redis
 
 from recsys_assets.columns import REJECTED_ROWS, TRAINING_SET
-from recsys_assets.ingestion.forgotten import remember
+from recsys_assets.ingestion.forgotten_in_lake import remember
 from recsys_assets.serving.generations import remove_user
 from resources.lake import DeltaLake, FoundTable
 from resources.model_registry import ModelRegistry, ModelVersion

@@ -79,6 +79,11 @@ class ColumnSource(Declared):
     )
     true_values: tuple[str, ...] = ("true", "1", "yes", "y", "t")
 
+    @property
+    def needs_text(self) -> bool:
+        """Whether a repair or a format is declared that looks at the text of a value."""
+        return bool(self.strip_suffix or self.case or self.decimal_comma or self.translate or self.timestamp_format)
+
     @model_validator(mode="after")
     def _has_one_origin(self) -> Self:
         if (self.source is None) == (self.constant is None):
@@ -183,9 +188,15 @@ class SourceMapping(Declared):
     @property
     def file_columns(self) -> tuple[str, ...]:
         """The columns that a file must have to be read by this mapping, in order of first mention."""
-        conditions = [*self.where, *(condition for rule in self.reject for condition in rule.when)]
         names = [column.source for column in self.columns.values() if column.source is not None]
+        return tuple(dict.fromkeys([*names, *self.asked_columns]))
+
+    @property
+    def asked_columns(self) -> tuple[str, ...]:
+        """The columns of a file whose text decides: which event a row is, and what becomes of it."""
+        conditions = [*self.where, *(condition for rule in self.reject for condition in rule.when)]
+        names = []
         if self.event_type is not None:
             conditions += [rule.when for rule in self.event_type.rules]
             names += [self.event_type.column] if self.event_type.column else []
-        return tuple(dict.fromkeys([*names, *(condition.column for condition in conditions)]))
+        return (*names, *(condition.column for condition in conditions))

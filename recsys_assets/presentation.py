@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 
 from recsys_assets.columns import Table
-from resources.lake import Days, DeltaLake
+from resources.lake import Days, DeltaLake, Spool
 
 OWNER = "team:recommendations"
 
@@ -69,7 +69,7 @@ def column_lineage(table: Table) -> dict[str, Any]:
 def written(
     lake: DeltaLake,
     table: Table,
-    rows: pl.DataFrame,
+    rows: pl.DataFrame | Spool,
     version: int,
     check_results: Sequence[dg.AssetCheckResult] = (),
     **more: Any,

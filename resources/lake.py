@@ -7,7 +7,8 @@ import hashlib
 import os
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 COMMIT_ATTEMPTS = 12
+BATCH_ROWS = 100_000
 PARTITION = "ds"
 
 Days = tuple[date, date]
@@ -39,9 +41,51 @@ class StoredTable(Protocol):
     def required(self) -> tuple[str, ...]:
         """Its columns without nulls."""
 
+    @property
+    def in_log(self) -> tuple[str, ...]:
+        """Its columns whose extremes may stand in the table's log, which is never rewritten: none that names people."""
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """A table as it lies in the lake."""
+
+    name: str
+    schema: pl.Schema
+    required: tuple[str, ...] = ()
+    in_log: tuple[str, ...] = ()
+
 
 class SchemaError(Exception):
     """A frame does not fit its table; the message names the table, the column, and what would be right."""
+
+
+class Spool:
+    """Rows of one table that memory should not hold at once: each portion is checked, then kept in a folder.
+
+    The folder is the caller's, who removes it when the rows are in the lake.
+    """
+
+    def __init__(self, table: StoredTable, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self.height = 0
+        self._table = table
+        self._folder = folder
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Append a portion.
+
+        Raises:
+            SchemaError: The frame does not fit the table.
+        """
+        rows = _conform(frame, self._table)
+        if not rows.is_empty():
+            rows.write_parquet(self._folder / f"{self.height:016}.parquet", compression="lz4")
+            self.height += rows.height
+
+    def scan(self) -> pl.LazyFrame:
+        """All rows in the order in which they were added."""
+        return pl.scan_parquet(self._folder / "*.parquet") if self.height else pl.LazyFrame(schema=self._table.schema)
 
 
 class DeltaLake(dg.ConfigurableResource):
@@ -76,10 +120,34 @@ class DeltaLake(dg.ConfigurableResource):
 
     def files_until(self, name: str, day: date) -> str:
         """A fingerprint of the data files of all partitions up to a day; it changes whenever one is written anew."""
-        table = self.table(name)
-        paths = [] if table is None else table.file_uris([(PARTITION, "<=", day.isoformat())])
-        names = "\n".join(sorted(path.rsplit("/", 1)[-1] for path in paths))
+        names = "\n".join(sorted(self.files(name, (date.min, day))))
         return hashlib.sha256(names.encode()).hexdigest()[:16]
+
+    def files(self, name: str, days: Days, version: int | None = None) -> set[str]:
+        """The names of the data files of some partitions, now or as of a Delta version."""
+        table = self.table(name)
+        if table is None:
+            return set()
+        if version is not None:
+            table.load_as_version(version)
+        first, last = (day.isoformat() for day in days)
+        paths = table.file_uris(file_pruning_predicate=[(PARTITION, ">=", first), (PARTITION, "<=", last)])
+        return {path.rsplit("/", 1)[-1] for path in paths}
+
+    def found(self) -> list["FoundTable"]:
+        """Every table that lies under the root, also those that nobody declares any more."""
+        names = _names_on_s3(self.root) if self.root.startswith("s3://") else _names_in(Path(self.root))
+        tables = ((name, self.table(name)) for name in names)
+        return [FoundTable(name, pl.scan_delta(table).collect_schema()) for name, table in tables if table is not None]
+
+    def vacuum(self, name: str) -> None:
+        """Remove the data files that only older versions of a table need, or none; nobody may write meanwhile.
+
+        Older versions that needed one of them cannot be read any more.
+        """
+        table = self.table(name)
+        if table is not None:
+            table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)
 
     def scan(self, table: StoredTable, days: Days | None = None) -> pl.LazyFrame:
         """Read a table lazily.
@@ -104,30 +172,30 @@ class DeltaLake(dg.ConfigurableResource):
     def replace(
         self,
         table: StoredTable,
-        frame: pl.DataFrame,
+        rows: pl.DataFrame | Spool,
         days: Days,
-        where: Mapping[str, str] | None = None,
+        where: Mapping[str, str | Sequence[str]] | None = None,
     ) -> int:
         """Replace exactly the rows of a range of days (and of the given values); doing it twice changes nothing.
 
         Args:
             table: What to write to.
-            frame: The new rows, all of them inside the range.
+            rows: The new rows, all of them inside the range; those of a spool pass through memory in batches.
             days: The range.
-            where: Further columns and the value that the replaced rows have there.
+            where: Further columns and the value, or one of the values, that the replaced rows have there.
 
         Returns:
             The Delta version written.
 
         Raises:
-            SchemaError: The frame does not fit the table.
+            SchemaError: The rows do not fit the table.
             CommitFailedError: Others kept changing the same rows through all attempts.
         """
-        rows = _conform(frame, table)
+        fitting = rows if isinstance(rows, Spool) else _conform(rows, table)
         predicate = _predicate(days, where or {})
         for attempt in range(COMMIT_ATTEMPTS):
             try:
-                self._write(table.name, rows, predicate)
+                self._write(table, fitting, predicate)
                 return self.version(table.name)
             except CommitFailedError:
                 if attempt == COMMIT_ATTEMPTS - 1:
@@ -135,16 +203,17 @@ class DeltaLake(dg.ConfigurableResource):
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")
 
-    def _write(self, name: str, rows: pl.DataFrame, predicate: str) -> None:
+    def _write(self, table: StoredTable, rows: pl.DataFrame | Spool, predicate: str) -> None:
         if not self.root.startswith("s3://"):
-            Path(self.uri(name)).mkdir(parents=True, exist_ok=True)
+            Path(self.uri(table.name)).mkdir(parents=True, exist_ok=True)
         write_deltalake(
-            self.uri(name),
-            rows,
+            self.uri(table.name),
+            rows.scan().collect_batches(chunk_size=BATCH_ROWS) if isinstance(rows, Spool) else rows,
             mode="overwrite",
             predicate=predicate,
             partition_by=[PARTITION],
             schema_mode="merge",
+            configuration={"delta.dataSkippingStatsColumns": ",".join(table.in_log)},
             storage_options=self._options(),
         )
 
@@ -158,6 +227,19 @@ class DeltaLake(dg.ConfigurableResource):
             **({"endpoint_url": endpoint} if endpoint else {}),
             **({"allow_http": "true"} if endpoint.startswith("http://") else {}),
         }
+
+
+def _names_in(root: Path) -> list[str]:
+    return sorted(str(log.parent.relative_to(root)) for log in root.glob("*/*/_delta_log"))
+
+
+def _names_on_s3(root: str) -> list[str]:
+    import boto3
+
+    bucket, _, prefix = root.removeprefix("s3://").partition("/")
+    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = (item["Key"].removeprefix(prefix).lstrip("/") for page in pages for item in page.get("Contents", ()))
+    return sorted({key.split("/_delta_log/")[0] for key in keys if "/_delta_log/" in key})
 
 
 def _conform(frame: pl.DataFrame, table: StoredTable) -> pl.DataFrame:
@@ -176,13 +258,14 @@ def _conform(frame: pl.DataFrame, table: StoredTable) -> pl.DataFrame:
     return rows
 
 
-def _predicate(days: Days, where: Mapping[str, str]) -> str:
+def _predicate(days: Days, where: Mapping[str, str | Sequence[str]]) -> str:
     """SQL for the rows to replace; dates are typed and text is quoted, so no input can widen it."""
     first, last = days
     conditions = [f"{PARTITION} >= '{first.isoformat()}'", f"{PARTITION} <= '{last.isoformat()}'"]
     for column, value in where.items():
         if not column.isidentifier():
             raise ValueError(f"{column!r} is no column name")
-        quoted = value.replace("'", "''")
-        conditions.append(f"`{column}` = '{quoted}'")
+        values = [value] if isinstance(value, str) else value
+        quoted = ", ".join("'" + one.replace("'", "''") + "'" for one in values)
+        conditions.append(f"`{column}` IN ({quoted})")
     return " AND ".join(conditions)

@@ -14,7 +14,7 @@ from recsys_assets.cli.run import check_days, tell
 from recsys_assets.cli.screen import as_cell, plain_table, screen
 from recsys_assets.columns import Table
 from recsys_assets.features.materialized import stale_days
-from recsys_assets.features.pages import Grid, Page, as_markdown, overview, overview_as_markdown, page_of
+from recsys_assets.features.pages import Grid, Page, all_as_markdown, as_markdown, overview, page_of
 from recsys_assets.features.store import UnknownViewError, find_view
 from recsys_assets.features.view import FeatureView
 from recsys_assets.features.views import SNAPSHOTS
@@ -30,7 +30,8 @@ def features_command(name: str | None, *, markdown: bool) -> None:
     """
     installation = Installation.from_env()
     if markdown:
-        typer.echo(as_markdown(page_of(find_view(name), installation.platform)) if name else overview_as_markdown())
+        platform = installation.platform
+        typer.echo(as_markdown(page_of(find_view(name), platform)) if name else all_as_markdown(platform))
     elif name:
         _show_page(screen(), page_of(find_view(name), installation.platform), _stored(installation, find_view(name)))
     else:

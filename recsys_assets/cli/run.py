@@ -80,12 +80,19 @@ def check_days(platform: Platform, first: date | None, last: date | None) -> Non
     if first and last and first > last:
         raise ConfigurationError(f"--from {first} is after --to {last}; swap them")
     for option, day in (("--from", first), ("--to", last)):
-        is_outside = day and (day < platform.first_day or (platform.last_day and day > platform.last_day))
-        if is_outside:
-            until = platform.last_day or "today"
-            raise ConfigurationError(
-                f"{option} {day} lies outside the configured days, {platform.first_day} to {until}"
-            )
+        if day:
+            check_day(platform, option, day)
+
+
+def check_day(platform: Platform, option: str, day: date) -> None:
+    """Make sure that a day asked for is one of the platform.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if day < platform.first_day or (platform.last_day is not None and day > platform.last_day):
+        until = platform.last_day or "today"
+        raise ConfigurationError(f"{option} {day} lies outside the configured days, {platform.first_day} to {until}")
 
 
 def tell(finished: Finished, progress: RunProgress) -> None:

@@ -16,7 +16,15 @@ def screen() -> Console:
 
 def as_cell(value: object) -> Text:
     """What came from outside, shown as it is: on one line, and never read as markup."""
-    return Text("" if value is None else " ".join(str(value).split()))
+    return Text("" if value is None else printable(" ".join(str(value).split())))
+
+
+def printable(text: str) -> str:
+    """The text with whatever is no printable character written as its number.
+
+    A terminal obeys control characters, so that what was delivered could otherwise rewrite the screen.
+    """
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def plain_table(title: str, *columns: str) -> Table:

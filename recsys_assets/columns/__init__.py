@@ -10,10 +10,8 @@ from recsys_assets.columns.features import (
     FAMILY_SCORES,
     INTERACTION_DAYS,
     INTERACTIONS,
-    ITEM_PROFILE,
     PURCHASE_SEQUENCE,
     TRAINING_SET,
-    USER_PROFILE,
     VIEW_DAYS,
 )
 from recsys_assets.columns.past import (
@@ -25,6 +23,7 @@ from recsys_assets.columns.past import (
     USER_STATE,
     USERS_SEEN,
 )
+from recsys_assets.columns.profiles import ITEM_PROFILE, USER_PROFILE
 from recsys_assets.columns.results import (
     FINAL_RECOMMENDATIONS,
     VERDICTS,

@@ -2,20 +2,19 @@
 
 import polars as pl
 
-from recsys_assets.columns.table import IDS, ITEM, USER, UTC_MOMENT, Column, Table, day_column, slot_column
-
-
-def _from(source: str, *columns: str) -> tuple[str, ...]:
-    return tuple(f"{source}.{column}" for column in columns)
-
-
-def _user(*sources: str) -> Column:
-    return Column(USER.name, USER.dtype, USER.description, derived_from=tuple(f"{one}.user_id" for one in sources))
-
-
-def _item(*sources: str) -> Column:
-    return Column(ITEM.name, ITEM.dtype, ITEM.description, derived_from=tuple(f"{one}.item_id" for one in sources))
-
+from recsys_assets.columns.table import (
+    IDS,
+    ITEM,
+    USER,
+    UTC_MOMENT,
+    Column,
+    Table,
+    day_column,
+    from_columns,
+    item_of,
+    slot_column,
+    user_of,
+)
 
 _EVENTS, _ITEMS, _USERS, _BLOCKS = "sources/events", "sources/items", "sources/users", "sources/user_blocks"
 _INTERACTIONS = "features/interactions"
@@ -23,7 +22,7 @@ _END = day_column("the day at whose end it holds")
 
 
 def _events(name: str, event_type: str) -> Column:
-    return Column(name, pl.Int64, f"{event_type} events", "events", derived_from=_from(_EVENTS, "event_type"))
+    return Column(name, pl.Int64, f"{event_type} events", "events", derived_from=from_columns(_EVENTS, "event_type"))
 
 
 INTERACTIONS = Table(
@@ -31,8 +30,8 @@ INTERACTIONS = Table(
     "One row per user, item and day: what the user did with the item, signed and undecayed.",
     (
         day_column(),
-        _user(_EVENTS),
-        _item(_EVENTS),
+        user_of(_EVENTS),
+        item_of(_EVENTS),
         _events("views", "view"),
         _events("carts", "cart"),
         _events("wishes", "wish"),
@@ -44,23 +43,25 @@ INTERACTIONS = Table(
             pl.Int64,
             "pieces bought minus pieces refunded; may be negative",
             "pieces",
-            derived_from=_from(_EVENTS, "event_type", "quantity"),
+            derived_from=from_columns(_EVENTS, "event_type", "quantity"),
         ),
         Column(
             "value",
             pl.Float64,
             "money paid minus money refunded",
             "currency",
-            derived_from=_from(_EVENTS, "event_type", "quantity", "unit_price"),
+            derived_from=from_columns(_EVENTS, "event_type", "quantity", "unit_price"),
         ),
-        Column("last_at", UTC_MOMENT, "moment of the last event", "UTC", derived_from=_from(_EVENTS, "occurred_at")),
+        Column(
+            "last_at", UTC_MOMENT, "moment of the last event", "UTC", derived_from=from_columns(_EVENTS, "occurred_at")
+        ),
         Column(
             "last_purchase_at",
             UTC_MOMENT,
             "moment of the last purchase, if any",
             "UTC",
             is_nullable=True,
-            derived_from=_from(_EVENTS, "event_type", "occurred_at"),
+            derived_from=from_columns(_EVENTS, "event_type", "occurred_at"),
         ),
     ),
     ("ds", "user_id", "item_id"),
@@ -70,39 +71,39 @@ EXCLUSIONS = Table(
     "Per user, what may not be recommended after the day.",
     (
         day_column("the day after which it holds"),
-        _user(_INTERACTIONS, _USERS, _BLOCKS),
+        user_of(_INTERACTIONS, _USERS, _BLOCKS),
         Column(
             "item_ids",
             IDS,
             "items that may not be recommended to the user",
             derived_from=(
-                *_from(_INTERACTIONS, "item_id", "quantity", "purchases"),
-                *_from(_BLOCKS, "target", "target_id", "is_blocked"),
+                *from_columns(_INTERACTIONS, "item_id", "quantity", "purchases"),
+                *from_columns(_BLOCKS, "target", "target_id", "is_blocked"),
             ),
         ),
         Column(
             "reasons",
             IDS,
             "why, in the order of item_ids: owned or blocked",
-            derived_from=(*_from(_INTERACTIONS, "quantity", "purchases"), *_from(_BLOCKS, "is_blocked")),
+            derived_from=(*from_columns(_INTERACTIONS, "quantity", "purchases"), *from_columns(_BLOCKS, "is_blocked")),
         ),
         Column(
             "blocked_creators",
             IDS,
             "creators that the user blocked",
-            derived_from=_from(_BLOCKS, "target", "target_id", "is_blocked"),
+            derived_from=from_columns(_BLOCKS, "target", "target_id", "is_blocked"),
         ),
         Column(
             "blocked_categories",
             IDS,
             "categories that the user blocked",
-            derived_from=_from(_BLOCKS, "target", "target_id", "is_blocked"),
+            derived_from=from_columns(_BLOCKS, "target", "target_id", "is_blocked"),
         ),
         Column(
             "may_see_adult",
             pl.Boolean,
             "whether adult titles may be shown to the user",
-            derived_from=_from(_USERS, "is_adult_verified"),
+            derived_from=from_columns(_USERS, "is_adult_verified"),
         ),
     ),
     ("ds", "user_id"),
@@ -116,137 +117,26 @@ ELIGIBLE_ITEMS = Table(
             "item_id",
             pl.String,
             ITEM.description,
-            derived_from=(*_from(_ITEMS, "item_id", "released_on", "withdrawn_on"), *_from(_INTERACTIONS, "item_id")),
+            derived_from=(
+                *from_columns(_ITEMS, "item_id", "released_on", "withdrawn_on"),
+                *from_columns(_INTERACTIONS, "item_id"),
+            ),
         ),
         Column(
             "creator",
             pl.String,
             "author, brand or maker",
             is_nullable=True,
-            derived_from=_from(_ITEMS, "creator"),
+            derived_from=from_columns(_ITEMS, "creator"),
         ),
-        Column("category", pl.String, "genre or shelf", is_nullable=True, derived_from=_from(_ITEMS, "category")),
+        Column(
+            "category", pl.String, "genre or shelf", is_nullable=True, derived_from=from_columns(_ITEMS, "category")
+        ),
         Column(
             "is_adult",
             pl.Boolean,
             "whether only verified adults may see it",
-            derived_from=_from(_ITEMS, "is_adult"),
-        ),
-    ),
-    ("ds", "item_id"),
-)
-_GENUINE = (*_from(_INTERACTIONS, "user_id"), *_from(_USERS, "is_test"))
-USER_PROFILE = Table(
-    ("features", "user_profile"),
-    "Per user that was ever seen, what they did in the trailing window; zeros for who was away.",
-    (
-        _END,
-        _user(_INTERACTIONS),
-        Column("views", pl.Int64, "view events", "events", derived_from=_from(_INTERACTIONS, "views")),
-        Column(
-            "purchases",
-            pl.Int64,
-            "purchases that no refund took back",
-            "events",
-            derived_from=_from(_INTERACTIONS, "purchases", "quantity"),
-        ),
-        Column("items", pl.Int64, "different items", "items", derived_from=_from(_INTERACTIONS, "item_id")),
-        Column("active_days", pl.Int64, "days with any event", "days", derived_from=_from(_INTERACTIONS, "ds")),
-        Column(
-            "value",
-            pl.Float64,
-            "money paid minus money refunded",
-            "currency",
-            derived_from=_from(_INTERACTIONS, "value"),
-        ),
-        Column(
-            "last_at",
-            UTC_MOMENT,
-            "moment of the last event in the window",
-            "UTC",
-            is_nullable=True,
-            derived_from=_from(_INTERACTIONS, "last_at"),
-        ),
-        Column(
-            "favourite_category",
-            pl.String,
-            "category of most purchases, else of most events; of equals the first by name",
-            is_nullable=True,
-            derived_from=(*_from(_INTERACTIONS, "purchases", "quantity"), *_from(_ITEMS, "category")),
-        ),
-        Column(
-            "favourite_creator",
-            pl.String,
-            "creator of most purchases, else of most events; of equals the first by name",
-            is_nullable=True,
-            derived_from=(*_from(_INTERACTIONS, "purchases", "quantity"), *_from(_ITEMS, "creator")),
-        ),
-        Column(
-            "segment",
-            pl.String,
-            "by purchases in the window: none, light, middle or heavy, with the configured bounds",
-            derived_from=_from(_INTERACTIONS, "purchases", "quantity"),
-        ),
-    ),
-    ("ds", "user_id"),
-)
-ITEM_PROFILE = Table(
-    ("features", "item_profile"),
-    "Per item that was ever seen or is in the catalogue, what users did with it in the trailing window.",
-    (
-        _END,
-        _item(_INTERACTIONS, _ITEMS),
-        Column("views", pl.Int64, "view events", "events", derived_from=_from(_INTERACTIONS, "views")),
-        Column(
-            "purchases",
-            pl.Int64,
-            "purchases that no refund took back",
-            "events",
-            derived_from=_from(_INTERACTIONS, "purchases", "quantity"),
-        ),
-        Column(
-            "buyers",
-            pl.Int64,
-            "different users who bought it and kept it",
-            "users",
-            derived_from=_from(_INTERACTIONS, "user_id", "purchases", "quantity"),
-        ),
-        Column(
-            "value",
-            pl.Float64,
-            "money paid minus money refunded",
-            "currency",
-            derived_from=_from(_INTERACTIONS, "value"),
-        ),
-        Column(
-            "last_at",
-            UTC_MOMENT,
-            "moment of the last event in the window",
-            "UTC",
-            is_nullable=True,
-            derived_from=_from(_INTERACTIONS, "last_at"),
-        ),
-        Column(
-            "purchase_share",
-            pl.Float64,
-            "share of all purchases of the window that were of this item",
-            "share",
-            derived_from=_from(_INTERACTIONS, "purchases", "quantity"),
-        ),
-        Column(
-            "novelty",
-            pl.Float64,
-            "minus the binary logarithm of purchase_share; null without a purchase",
-            "bits",
-            is_nullable=True,
-            derived_from=_from(_INTERACTIONS, "purchases", "quantity"),
-        ),
-        Column(
-            "first_seen_on",
-            pl.Date,
-            "day of the first event ever",
-            is_nullable=True,
-            derived_from=_from(_INTERACTIONS, "ds"),
+            derived_from=from_columns(_ITEMS, "is_adult"),
         ),
     ),
     ("ds", "item_id"),
@@ -256,25 +146,25 @@ PURCHASE_SEQUENCE = Table(
     "Per user, the last purchases in order, as of the end of the day.",
     (
         _END,
-        _user(_INTERACTIONS),
+        user_of(_INTERACTIONS),
         Column(
             "item_ids",
             IDS,
             "items bought and kept, the oldest first",
-            derived_from=(*_from(_INTERACTIONS, "item_id", "purchases", "quantity", "last_purchase_at"),),
+            derived_from=(*from_columns(_INTERACTIONS, "item_id", "purchases", "quantity", "last_purchase_at"),),
         ),
         Column(
             "bought_on",
             pl.List(pl.Date),
             "day of each purchase, in the order of item_ids",
-            derived_from=_from(_INTERACTIONS, "ds"),
+            derived_from=from_columns(_INTERACTIONS, "ds"),
         ),
     ),
     ("ds", "user_id"),
 )
 _HITS = (
-    *_from(_INTERACTIONS, "ds", "purchases", "quantity"),
-    *_from("features/exclusions", "item_ids", "blocked_creators", "blocked_categories", "may_see_adult"),
+    *from_columns(_INTERACTIONS, "ds", "purchases", "quantity"),
+    *from_columns("features/exclusions", "item_ids", "blocked_creators", "blocked_categories", "may_see_adult"),
 )
 TRAINING_SET = Table(
     ("features", "training_set"),
@@ -288,22 +178,24 @@ TRAINING_SET = Table(
             "is judged on; release: what the release is fitted on, as known at the slot",
             derived_from=_HITS,
         ),
-        _user(_INTERACTIONS),
-        _item(_INTERACTIONS),
-        Column("day", pl.Date, "day of the interaction", derived_from=_from(_INTERACTIONS, "ds")),
+        user_of(_INTERACTIONS),
+        item_of(_INTERACTIONS),
+        Column("day", pl.Date, "day of the interaction", derived_from=from_columns(_INTERACTIONS, "ds")),
         Column(
             "weight",
             pl.Float64,
             "strength of the interaction: event counts times event weights, decayed where configured",
             "weight",
-            derived_from=_from(_INTERACTIONS, "ds", "views", "carts", "wishes", "purchases", "ratings", "quantity"),
+            derived_from=from_columns(
+                _INTERACTIONS, "ds", "views", "carts", "wishes", "purchases", "ratings", "quantity"
+            ),
         ),
         Column(
             "item_index",
             pl.Int32,
             "place in the id map, made from train rows only; else null",
             is_nullable=True,
-            derived_from=_from(_INTERACTIONS, "item_id"),
+            derived_from=from_columns(_INTERACTIONS, "item_id"),
         ),
     ),
     ("ds", "split", "user_id", "item_id", "day"),

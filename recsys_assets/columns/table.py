@@ -1,6 +1,6 @@
 """What a persisted table is: its key, its columns with type, unit and meaning, and its primary key."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -74,3 +74,18 @@ def slot_column() -> Column:
 
 USER = Column("user_id", pl.String, "the shop's id of the user")
 ITEM = Column("item_id", pl.String, "the shop's id of the item")
+
+
+def from_columns(table: str, *columns: str) -> tuple[str, ...]:
+    """Columns of a table as `Column.derived_from` names them."""
+    return tuple(f"{table}.{column}" for column in columns)
+
+
+def user_of(*tables: str) -> Column:
+    """The user's id, as some tables have it."""
+    return replace(USER, derived_from=tuple(f"{table}.user_id" for table in tables))
+
+
+def item_of(*tables: str) -> Column:
+    """The item's id, as some tables have it."""
+    return replace(ITEM, derived_from=tuple(f"{table}.item_id" for table in tables))

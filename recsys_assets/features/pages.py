@@ -1,6 +1,6 @@
 """The specification of a view as a page: what a model's author reads instead of code. Printing stays out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,15 +86,20 @@ def as_markdown(page: Page) -> str:
     return "\n\n".join([f"## {page.name}", page.description, facts, *(_markdown_grid(grid) for grid in page.grids)])
 
 
-def overview_as_markdown() -> str:
-    """The list of the views for a documentation site."""
-    return _markdown_grid(overview())
+def all_as_markdown(platform: Platform) -> str:
+    """The whole specification for a documentation site: the list of the views, and the page of each."""
+    pages = (as_markdown(page_of(view, platform)) for view in VIEWS.values())
+    return "\n\n".join(["# Feature views", _markdown_rows(overview()), *pages])
 
 
 def _markdown_grid(grid: Grid) -> str:
-    escaped: Callable[[Sequence[str]], str] = lambda cells: " | ".join(cell.replace("|", "\\|") for cell in cells)  # noqa: E731
-    lines = [f"| {escaped(grid.columns)} |", f"|{' --- |' * len(grid.columns)}"]
-    return "\n".join([f"### {grid.title}", "", *lines, *(f"| {escaped(row)} |" for row in grid.rows)])
+    return f"### {grid.title}\n\n{_markdown_rows(grid)}"
+
+
+def _markdown_rows(grid: Grid) -> str:
+    rows = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in (grid.columns, *grid.rows)]
+    rows.insert(1, " | ".join("---" for _ in grid.columns))
+    return "\n".join(f"| {row} |" for row in rows)
 
 
 def _kept(view: FeatureView) -> str:

@@ -1,23 +1,26 @@
 """The assets of the group `sources`: the landed files of some days, typed and deduplicated, and what was set aside.
 
 All files of the run are read and judged before anything is written, so a file that cannot be read leaves the lake
-as it was.
+as it was. Judged rows wait in a temporary folder, so that a year of them needs no year's memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from recsys_assets.columns import INGESTED_FILES, REJECTED_ROWS, SOURCE_TABLES
-from recsys_assets.ingestion.canonical import CanonicalRows
-from recsys_assets.ingestion.intake import take_in
+from recsys_assets.ingestion.forgotten_in_lake import read_forgotten
+from recsys_assets.ingestion.intake import spool_in
 from recsys_assets.ingestion.landing_days import LandedDay, landed_days
 from recsys_assets.partitions import day_partitions
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import day_range, described, written
-from resources.lake import Days, DeltaLake
+from resources.lake import Days, DeltaLake, Spool
 from resources.landing import Landing
 
 
@@ -40,40 +43,39 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         names = [table.key[-1] for table in chosen if table is not REJECTED_ROWS] or list(platform.sources)
         landed = landed_days(landing.files(), platform)
         chosen_days = [one for day, one in landed.items() if days[0] <= day <= days[1]]
-        results = {name: take_in(landing, SOURCE_TABLES[name], platform, chosen_days) for name in names}
-        versions = {name: lake.replace(SOURCE_TABLES[name], rows.accepted, days) for name, rows in results.items()}
-        rejected = _set_aside(lake, results, days)
-        _record(lake, results, landed, days)
-        for table in chosen:
-            if table is REJECTED_ROWS:
-                rows = pl.concat(result.rejected for result in results.values())
-                yield written(lake, table, rows, rejected, reasons=_by_reason(rows))
-            else:
-                result = results[table.key[-1]]
-                sums = result.counts.select("parsed", "accepted", "rejected", "folded").sum().row(0, named=True)
-                yield written(lake, table, result.accepted, versions[table.key[-1]], **sums)
+        with TemporaryDirectory(prefix="recsys-ingest-") as folder:
+            accepted = {name: Spool(SOURCE_TABLES[name], Path(folder, name)) for name in names}
+            rejected = Spool(REJECTED_ROWS, Path(folder, REJECTED_ROWS.key[-1]))
+            counts = spool_in(landing, platform, chosen_days, accepted, rejected, read_forgotten(lake))
+            versions = {name: lake.replace(SOURCE_TABLES[name], rows, days) for name, rows in accepted.items()}
+            set_aside = lake.replace(REJECTED_ROWS, rejected, days, where={"table": names})
+            _record(lake, counts, landed, days, names)
+            for table in chosen:
+                name = table.key[-1]
+                if table is REJECTED_ROWS:
+                    yield written(lake, table, rejected, set_aside, reasons=_by_reason(rejected))
+                else:
+                    yield written(lake, table, accepted[name], versions[name], **_sums(counts, name))
 
     return [sources]
 
 
-def _set_aside(lake: DeltaLake, results: dict[str, CanonicalRows], days: Days) -> int:
-    """Replace the rejected rows of each table and day; returns the Delta version."""
-    for name, result in results.items():
-        lake.replace(REJECTED_ROWS, result.rejected, days, where={"table": name})
-    return lake.version(REJECTED_ROWS.name)
-
-
-def _record(lake: DeltaLake, results: dict[str, CanonicalRows], landed: dict[date, LandedDay], days: Days) -> None:
+def _record(
+    lake: DeltaLake, counts: pl.DataFrame, landed: Mapping[date, LandedDay], days: Days, names: Sequence[str]
+) -> None:
     """Write the counts of each file last: a day counts as ingested by the state of the landing recorded here."""
     fingerprints = pl.DataFrame(
         {"ds": list(landed), "landing_fingerprint": [one.fingerprint for one in landed.values()]},
         schema={"ds": pl.Date, "landing_fingerprint": pl.String},
     )
-    for name, result in results.items():
-        rows = result.counts.join(fingerprints, on="ds", how="left")
-        lake.replace(INGESTED_FILES, rows, days, where={"table": name})
+    lake.replace(INGESTED_FILES, counts.join(fingerprints, on="ds", how="left"), days, where={"table": names})
 
 
-def _by_reason(rejected: pl.DataFrame) -> dg.JsonMetadataValue:
-    counts = rejected.group_by("table", "reason").len("rows").sort("table", "rows", descending=[False, True])
-    return dg.MetadataValue.json({f"{table} {reason}": rows for table, reason, rows in counts.iter_rows()})
+def _sums(counts: pl.DataFrame, name: str) -> dict[str, Any]:
+    return counts.filter(table=name).select("parsed", "accepted", "rejected", "folded").sum().row(0, named=True)
+
+
+def _by_reason(rejected: Spool) -> dg.JsonMetadataValue:
+    counts = rejected.scan().group_by("table", "reason").len("rows").collect()
+    in_order = counts.sort("table", "rows", "reason", descending=[False, True, False])
+    return dg.MetadataValue.json({f"{table} {reason}": rows for table, reason, rows in in_order.iter_rows()})

@@ -1,17 +1,14 @@
-"""Who was forgotten: kept as digests, so that taking in an older file again brings nobody back. Removing stays out."""
+"""Who was forgotten: kept as digests, so that an older file brings nobody back. Pure; the lake stays out."""
 
 import hashlib
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
 
-from recsys_assets.columns import FORGOTTEN_USERS
-from resources.lake import DeltaLake
-
-REASON = "forgotten"
+FORGOTTEN = "forgotten"
+"""The reason for which their rows are rejected."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +30,6 @@ class ForgottenUsers:
         known = users.with_columns(pl.Series("until", until, dtype=pl.Date))
         joined = rows.select("ds", "user_id").join(known, on="user_id", how="left", maintain_order="left")
         return joined.select((pl.col("ds") <= pl.col("until")).fill_null(value=False)).to_series()
-
-
-def read_forgotten(lake: DeltaLake) -> ForgottenUsers | None:
-    """Everybody who was forgotten; None as long as nobody was."""
-    rows = lake.scan(FORGOTTEN_USERS).collect()
-    if rows.is_empty():
-        return None
-    newest = rows.group_by("user_digest").agg(pl.col("ds").max())
-    return ForgottenUsers(str(rows["key"].item(0)), dict(newest.select("user_digest", "ds").iter_rows()))
-
-
-def remember(user_id: str, today: date, lake: DeltaLake) -> None:
-    """Keep the digest of a person who is forgotten today."""
-    known = read_forgotten(lake)
-    key = secrets.token_hex(16) if known is None else known.key
-    digest = digest_of(user_id, key)
-    row = pl.DataFrame([(today, digest, key)], schema=FORGOTTEN_USERS.schema, orient="row")
-    lake.replace(FORGOTTEN_USERS, row, (today, today), where={"user_digest": digest})
 
 
 def digest_of(user_id: str, key: str) -> str:

@@ -1,25 +1,64 @@
 """The files of some days, read from the landing and judged, portion by portion. Writing stays with the assets."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import polars as pl
 
-from recsys_assets.columns import Table
+from recsys_assets.columns import SOURCE_TABLES, Table
 from recsys_assets.ingestion.canonical import CanonicalRows, to_canonical
+from recsys_assets.ingestion.forgotten import ForgottenUsers
 from recsys_assets.ingestion.landing_days import LandedDay
 from recsys_assets.ingestion.reading import DayFile, read_files
 from recsys_assets.mapping import SourceMapping
 from recsys_assets.platform import Platform
+from resources.lake import Spool
 from resources.landing import Landing
 
-READ_AT_ONCE_BYTES = 128_000_000
-"""Files are read and judged in portions of about this size, so that a year of them needs no year's memory."""
+READ_AT_ONCE_BYTES = 24_000_000
+"""Files are read and judged in portions of about this size, so that a year of them needs no year's memory.
+
+Compressed files grow to some ten times their size in memory, and judging takes several times that.
+"""
+
+
+def spool_in(
+    landing: Landing,
+    platform: Platform,
+    landed: Sequence[LandedDay],
+    accepted: Mapping[str, Spool],
+    rejected: Spool,
+    forgotten: ForgottenUsers | None = None,
+) -> pl.DataFrame:
+    """Read and judge the files that feed some tables, however many there are.
+
+    Args:
+        landing: Where the files are.
+        platform: The configuration.
+        landed: The days to take in.
+        accepted: Name of each table to where its rows are put.
+        rejected: Where the rows that are set aside are put.
+        forgotten: People whose rows are set aside.
+
+    Returns:
+        Rows of `INGESTED_FILES` without the fingerprint of the landing.
+
+    Raises:
+        LandingError: A file cannot be fetched.
+        UnreadableFileError: A file cannot be read as a whole.
+    """
+    counts = []
+    for name, spool in accepted.items():
+        for rows in _judged_portions(landing, SOURCE_TABLES[name], platform, landed, forgotten):
+            spool.add(rows.accepted)
+            rejected.add(rows.rejected)
+            counts.append(rows.counts)
+    return pl.concat(counts)
 
 
 def take_in(landing: Landing, table: Table, platform: Platform, landed: Sequence[LandedDay]) -> CanonicalRows:
-    """Read and judge the files that feed one table.
+    """Read and judge the files of a few days that feed one table.
 
     Args:
         landing: Where the files are.
@@ -34,12 +73,7 @@ def take_in(landing: Landing, table: Table, platform: Platform, landed: Sequence
         LandingError: A file cannot be fetched.
         UnreadableFileError: A file cannot be read as a whole.
     """
-    mapping = platform.sources.get(table.key[-1])
-    days = [one for one in landed if table.key[-1] in one.paths]
-    if mapping is None or not days:
-        none = CanonicalRows.none(table)
-        return replace(none, counts=none.counts.with_columns(content=pl.lit(None, pl.String)))
-    parts = [_judge(landing, table, mapping, platform, portion) for portion in _portions(days)]
+    parts = list(_judged_portions(landing, table, platform, landed))
     return CanonicalRows(
         accepted=pl.concat(part.accepted for part in parts),
         rejected=pl.concat(part.rejected for part in parts),
@@ -47,21 +81,29 @@ def take_in(landing: Landing, table: Table, platform: Platform, landed: Sequence
     )
 
 
-def _judge(
-    landing: Landing, table: Table, mapping: SourceMapping, platform: Platform, landed: Sequence[LandedDay]
-) -> CanonicalRows:
-    files = [DayFile(one.day, path, landing.read(path)) for one in landed for path in one.paths[table.key[-1]]]
-    listed = pl.DataFrame(
-        {"ds": [file.ds for file in files], "source_file": [file.path for file in files]},
-        schema={"ds": pl.Date, "source_file": pl.String},
-    )
-    judged = to_canonical(read_files(files, mapping), table, mapping, platform, files=listed)
-    content = pl.DataFrame(
-        [(file.path, _content(file, mapping, platform)) for file in files],
-        schema={"source_file": pl.String, "content": pl.String},
-        orient="row",
-    )
-    return replace(judged, counts=judged.counts.join(content, on="source_file", how="left"))
+def _judged_portions(
+    landing: Landing,
+    table: Table,
+    platform: Platform,
+    landed: Sequence[LandedDay],
+    forgotten: ForgottenUsers | None = None,
+) -> Iterator[CanonicalRows]:
+    """What became of the rows of each portion, of none at first; the counts say also what each file held."""
+    none = CanonicalRows.none(table)
+    yield replace(none, counts=none.counts.with_columns(content=pl.lit(None, pl.String)))
+    mapping = platform.sources.get(table.key[-1])
+    if mapping is None:
+        return
+    days = [one for one in landed if table.key[-1] in one.paths]
+    for portion in _portions(days, table.key[-1]):
+        files = [DayFile(one.day, path, landing.read(path)) for one in portion for path in one.paths[table.key[-1]]]
+        listed = pl.DataFrame(
+            [(file.ds, file.path, _content(file, mapping, platform)) for file in files],
+            schema={"ds": pl.Date, "source_file": pl.String, "content": pl.String},
+            orient="row",
+        )
+        judged = to_canonical(read_files(files, mapping), table, mapping, platform, files=listed, forgotten=forgotten)
+        yield replace(judged, counts=judged.counts.join(listed, on=["ds", "source_file"], how="left"))
 
 
 def _content(file: DayFile, mapping: SourceMapping, platform: Platform) -> str:
@@ -70,12 +112,15 @@ def _content(file: DayFile, mapping: SourceMapping, platform: Platform) -> str:
     return hashlib.sha256("\n".join(reading).encode() + file.data).hexdigest()[:32]
 
 
-def _portions(landed: Sequence[LandedDay]) -> Iterator[list[LandedDay]]:
+def _portions(landed: Sequence[LandedDay], table: str) -> Iterator[list[LandedDay]]:
     """Whole days, as many at once as are read together."""
     portion: list[LandedDay] = []
+    size_bytes = 0
     for one in landed:
-        if portion and sum(day.size_bytes for day in portion) + one.size_bytes > READ_AT_ONCE_BYTES:
+        if portion and size_bytes + one.size_bytes[table] > READ_AT_ONCE_BYTES:
             yield portion
-            portion = []
+            portion, size_bytes = [], 0
         portion.append(one)
-    yield portion
+        size_bytes += one.size_bytes[table]
+    if portion:
+        yield portion

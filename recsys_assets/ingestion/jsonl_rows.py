@@ -29,16 +29,16 @@ def read_jsonl(data: bytes, file_name: str, mapping: SourceMapping) -> pl.DataFr
         Its raw rows, in the order of the file. A key that an object lacks is null.
 
     Raises:
-        UnreadableFileError: The file is binary.
+        UnreadableFileError: The file is binary: it begins with zero bytes, and no line of it is an object.
     """
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if lines[-1] == b"":
         lines.pop()
-    if lines and b"\0" in lines[0]:
-        raise UnreadableFileError(f"{file_name}: is binary; it should hold one JSON object a line, in UTF-8")
     names = mapping.file_columns
     raw = [line.removesuffix(b"\r").decode("utf-8", "replace") for line in lines]
     read = [_fields_of(line, names) for line in lines]
+    if lines and b"\0" in lines[0] and all(defect is not None for defect, _ in read):
+        raise UnreadableFileError(f"{file_name}: is binary; it should hold one JSON object a line, in UTF-8")
     return raw_rows(
         file_name,
         line=range(1, len(lines) + 1),

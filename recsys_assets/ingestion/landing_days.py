@@ -19,13 +19,13 @@ class LandedDay:
         day: The day that their paths name.
         paths: Table to the paths that feed it; one path may feed several tables.
         fingerprint: Changes when a file of the day appears, vanishes, or is rewritten, and when the mapping changes.
-        size_bytes: What they weigh together.
+        size_bytes: Table to what the files that feed it weigh together.
     """
 
     day: date
     paths: Mapping[str, tuple[str, ...]]
     fingerprint: str
-    size_bytes: int
+    size_bytes: Mapping[str, int]
 
 
 def landed_days(files: Iterable[LandedFile], platform: Platform) -> dict[date, LandedDay]:
@@ -57,4 +57,5 @@ def _landed_day(
     files = [known[path] for path in sorted({path for some in paths.values() for path in some})]
     state = "\n".join(f"{file.path} {file.size_bytes} {file.stamp}" for file in files)
     fingerprint = hashlib.sha256(f"{reading}\n{state}".encode()).hexdigest()[:16]
-    return LandedDay(day, paths, fingerprint, sum(file.size_bytes for file in files))
+    size_bytes = {table: sum(known[path].size_bytes for path in some) for table, some in paths.items()}
+    return LandedDay(day, paths, fingerprint, size_bytes)

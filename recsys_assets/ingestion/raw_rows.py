@@ -48,19 +48,25 @@ def raw_rows(
         fields: Text of each mapped column of the file.
 
     Returns:
-        `source_file`, `line` (Int64), `raw`, `defect`, and `field:NAME` for each field (String).
+        `source_file`, `line` (Int64), `raw`, `defect`, and `field:NAME` for each field (String, or as the series
+        is typed).
     """
     lines = pl.Series("line", line, pl.Int64)
     columns = [
         lines,
-        pl.Series("raw", raw, pl.String),
-        pl.Series("defect", [None] * len(lines) if defect is None else defect, pl.String),
-        *(pl.Series(FIELD + name, values, pl.String) for name, values in fields.items()),
+        _column("raw", raw),
+        pl.repeat(None, len(lines), dtype=pl.String, eager=True).alias("defect")
+        if defect is None
+        else pl.Series("defect", defect, pl.String),
+        *(_column(FIELD + name, values) for name, values in fields.items()),
     ]
-    empty_is_missing = [pl.when(field(name) != "").then(field(name)).alias(FIELD + name) for name in fields]
-    return pl.DataFrame(columns).select(
-        pl.lit(file_name).alias("source_file"), "line", "raw", "defect", *empty_is_missing
-    )
+    texts = [column.name for column in columns if column.name.startswith(FIELD) and column.dtype == pl.String]
+    empty_is_missing = [pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in texts]
+    return pl.DataFrame(columns).select(pl.lit(file_name).alias("source_file"), pl.all()).with_columns(empty_is_missing)
+
+
+def _column(name: str, values: Sequence[str | None] | pl.Series) -> pl.Series:
+    return values.alias(name) if isinstance(values, pl.Series) else pl.Series(name, values, pl.String)
 
 
 def no_rows(mapping: SourceMapping) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from recsys_assets.ingestion.csv_rows import read_csv
 from recsys_assets.ingestion.jsonl_rows import read_jsonl
 from recsys_assets.ingestion.parquet_rows import read_parquet
 from recsys_assets.ingestion.raw_rows import UnreadableFileError, no_rows
+from recsys_assets.ingestion.typed_rows import in_text
 from recsys_assets.mapping import SourceMapping
 
 _READERS = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet}
@@ -41,7 +42,7 @@ def read_rows(data: bytes, file_name: str, mapping: SourceMapping) -> pl.DataFra
     """Read one file; every record of it becomes exactly one row, in the order of the file.
 
     Args:
-        data: The file's bytes. CSV and JSON lines are decompressed when the name ends in `.gz`.
+        data: The file's bytes; they are decompressed when the name ends in `.gz`.
         file_name: The file, relative to the landing.
         mapping: The declaration that it is read by.
 
@@ -51,8 +52,13 @@ def read_rows(data: bytes, file_name: str, mapping: SourceMapping) -> pl.DataFra
     Raises:
         UnreadableFileError: The file as a whole cannot be read.
     """
+    return in_text(_read(data, file_name, mapping))
+
+
+def _read(data: bytes, file_name: str, mapping: SourceMapping) -> pl.DataFrame:
+    """The same, typed where the format is typed."""
+    data = decompressed(data, file_name) if file_name.endswith(".gz") else data
     if mapping.format != "parquet":
-        data = decompressed(data, file_name) if file_name.endswith(".gz") else data
         for magic, advice in _FIRST_BYTES.items():
             if data.startswith(magic):
                 raise UnreadableFileError(f"{file_name}: {advice}")
@@ -67,14 +73,17 @@ def read_files(files: Iterable[DayFile], mapping: SourceMapping) -> pl.DataFrame
         mapping: The declaration that they are read by.
 
     Returns:
-        The raw rows of all files, with `ds`; what `canonical.to_canonical` takes.
+        The raw rows of all files, with `ds`; what `canonical.to_canonical` takes. They are typed (see `typed_rows`)
+        where all files have the same types.
 
     Raises:
         UnreadableFileError: One of the files as a whole cannot be read.
     """
-    frames = [no_rows(mapping).with_columns(ds=pl.lit(None, pl.Date))]
-    frames += [read_rows(file.data, file.path, mapping).with_columns(ds=pl.lit(file.ds)) for file in files]
-    return pl.concat(frames)
+    frames = [_read(file.data, file.path, mapping).with_columns(ds=pl.lit(file.ds)) for file in files]
+    if not frames:
+        return no_rows(mapping).with_columns(ds=pl.lit(None, pl.Date))
+    is_alike = all(frame.schema == frames[0].schema for frame in frames)
+    return pl.concat(frames if is_alike else [in_text(frame) for frame in frames])
 
 
 def decompressed(data: bytes, file_name: str) -> bytes:

@@ -12,6 +12,7 @@ _DAY = "%Y-%m-%d"
 _TIMES = ("%H:%M:%S%.f", "%H:%M", "%H:%M:%S")
 _OFFSETS = ("%#z", "%:z", "%z", "%+", "%s")
 _LARGEST_EXACT_FLOAT = 2**53
+LAST_YEAR = 9999
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999; more digits are no seconds since 1970."""
 
@@ -62,11 +63,12 @@ def as_moment(text: pl.Expr, time_zone: str, timestamp_format: str | None = None
 
 
 def as_date(text: pl.Expr, time_zone: str, timestamp_format: str | None = None) -> pl.Expr:
-    """Days: of a moment its day in the time zone, and else a date as it stands."""
+    """Days of the years 1 to 9999: of a moment its day in the time zone, and else a date as it stands."""
     moment = as_moment(text, time_zone, timestamp_format)
     day = text.str.to_date(timestamp_format or _DAY, strict=False)
     compact = pl.when(text.str.contains("^[0-9]{8}$")).then(text.str.to_date("%Y%m%d", strict=False))
-    return pl.coalesce(compact, moment.dt.convert_time_zone(time_zone).dt.date(), day)
+    found = pl.coalesce(compact, moment.dt.convert_time_zone(time_zone).dt.date(), day)
+    return pl.when(found.dt.year().is_between(1, LAST_YEAR)).then(found)
 
 
 def _parsed(text: pl.Expr, time_zone: str, timestamp_format: str | None) -> pl.Expr:

@@ -17,6 +17,7 @@ from recsys_assets.features.views import VIEWS
 from recsys_assets.platform import Platform
 
 OpenShop = Callable[..., FeatureStore]
+FactsOf = Callable[[int, int], st.SearchStrategy[dict[str, Any]]]
 AS_OF = 6
 HISTORICAL = {"history", "purchase_sequence", "user_profile", "item_profile"}
 """What is made of what genuine users did."""
@@ -290,77 +291,15 @@ def test_another_event_than_a_purchase_can_be_what_counts(open_shop: OpenShop, t
 
 # --- Point in time ---
 
-EVENT = st.tuples(
-    st.sampled_from(["ann", "bob", "tester"]),
-    st.sampled_from(["view", "purchase", "purchase", "refund"]),
-    st.sampled_from(["dune", "emma", "fanny"]),
-    st.integers(1, 2),
-)
-BLOCK_TARGET = st.sampled_from([("item", "dune"), ("item", "emma"), ("creator", "Verne"), ("category", "horror")])
-MAYBE = st.sampled_from([None, True, False])
 
-
-def facts(first: int, last: int) -> st.SearchStrategy[dict[str, Any]]:
-    """Anything that may happen in a range of days: at most one change per key and day."""
-    days = st.integers(first, last)
-    a_date = st.none() | st.integers(1, 12)
-
-    def log(key: st.SearchStrategy[Any], make: Callable[..., dict[str, Any]], *values: Any) -> Any:
-        entries = st.dictionaries(st.tuples(days, key), st.tuples(*values), max_size=4)
-        return entries.map(lambda found: [{"ds": day} | make(key, *rest) for (day, key), rest in found.items()])
-
-    events = st.lists(st.tuples(days, EVENT), max_size=10)
-    return st.fixed_dictionaries(
-        {
-            "events": events.map(lambda found: [" ".join(map(str, (day, *event))) for day, event in found]),
-            "items": log(
-                st.sampled_from(["dune", "emma", "fanny"]),
-                lambda item, released, withdrawn, is_adult, creator: {
-                    "item_id": item,
-                    "released_on": released,
-                    "withdrawn_on": withdrawn,
-                    "is_adult": is_adult,
-                    "creator": creator,
-                    "category": "horror" if is_adult else None,
-                },
-                *(a_date, a_date, MAYBE, st.sampled_from([None, "Verne", "Dumas"])),
-            ),
-            "users": log(
-                st.sampled_from(["ann", "bob", "tester"]),
-                lambda user, is_test, is_verified: {
-                    "user_id": user,
-                    "is_test": is_test,
-                    "is_adult_verified": is_verified,
-                },
-                *(MAYBE, MAYBE),
-            ),
-            "blocks": log(
-                st.tuples(st.sampled_from(["ann", "bob"]), BLOCK_TARGET),
-                lambda key, is_blocked: {
-                    "user_id": key[0],
-                    "target": key[1][0],
-                    "target_id": key[1][1],
-                    "is_blocked": is_blocked,
-                },
-                st.booleans(),
-            ),
-        }
-    )
-
-
-def told(open_shop: OpenShop, *parts: dict[str, Any], is_shuffled: bool = False) -> FeatureStore:
-    """A shop in which all of these facts happened."""
-    together = {name: [fact for part in parts for fact in part[name]] for name in parts[0]}
-    return open_shop(*together.pop("events"), **together, is_shuffled=is_shuffled)
-
-
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(past=facts(1, AS_OF), future=facts(AS_OF + 1, 12))
+@settings(max_examples=7, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
 def test_nothing_that_happens_later_changes_what_is_known(
-    open_shop: OpenShop, past: dict[str, Any], future: dict[str, Any]
+    facts_of: FactsOf, tell: OpenShop, data: st.DataObject
 ) -> None:
+    past, future = data.draw(facts_of(1, AS_OF)), data.draw(facts_of(AS_OF + 1, 12))
     assume(any(future.values()))
-    assert different(views(told(open_shop, past), AS_OF), views(told(open_shop, past, future), AS_OF)) == set()
+    assert different(views(tell(past), AS_OF), views(tell(past, future), AS_OF)) == set()
 
 
 @pytest.mark.parametrize(
@@ -378,7 +317,7 @@ def test_nothing_that_happens_later_changes_what_is_known(
     ],
 )
 def test_a_planted_fact_is_unknown_the_day_before_and_known_on_its_day(
-    open_shop: OpenShop, fact: dict[str, Any], changes: set[str]
+    tell: OpenShop, fact: dict[str, Any], changes: set[str]
 ) -> None:
     past: dict[str, Any] = {
         "events": ["1 ann view dune", "5 ann purchase emma", "6 bob view dune"],
@@ -387,15 +326,16 @@ def test_a_planted_fact_is_unknown_the_day_before_and_known_on_its_day(
         "blocks": [],
     }
     planted = {name: [fact[name]] if name in fact else [] for name in past}
-    without, with_it = told(open_shop, past), told(open_shop, past, planted)
+    without, with_it = tell(past), tell(past, planted)
     assert different(views(without, 6), views(with_it, 6)) == set()
     assert different(views(without, 7), views(with_it, 7)) == changes
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(facts(1, 6))
-def test_the_order_of_the_rows_at_rest_changes_nothing(open_shop: OpenShop, everything: dict[str, Any]) -> None:
-    in_order, shuffled = told(open_shop, everything), told(open_shop, everything, is_shuffled=True)
+@given(data=st.data())
+def test_the_order_of_the_rows_at_rest_changes_nothing(facts_of: FactsOf, tell: OpenShop, data: st.DataObject) -> None:
+    everything = data.draw(facts_of(1, 6))
+    in_order, shuffled = tell(everything), tell(everything, is_shuffled=True)
     assert different(views(in_order, 5), views(shuffled, 5)) == set()
     whole, view = (january(1), january(6)), VIEWS["interactions"]
     assert in_order.compute(view, *whole).equals(shuffled.compute(view, *whole))
@@ -403,11 +343,11 @@ def test_the_order_of_the_rows_at_rest_changes_nothing(open_shop: OpenShop, ever
 
 @pytest.mark.parametrize("view", [view for view in VIEWS.values() if view.partitions == "day" and view.is_stored])
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(facts(1, 4), st.integers(1, 4))
+@given(data=st.data(), day=st.integers(1, 4))
 def test_a_day_computed_alone_is_the_same_as_within_a_range(
-    open_shop: OpenShop, view: FeatureView, everything: dict[str, Any], day: int
+    facts_of: FactsOf, tell: OpenShop, view: FeatureView, data: st.DataObject, day: int
 ) -> None:
-    store = told(open_shop, everything)
+    store = tell(data.draw(facts_of(1, 4)))
     within = store.compute(view, january(1), january(4)).filter(pl.col("ds") == january(day))
     alone = store.compute(view, january(day), january(day))
     assert alone.equals(within)

@@ -1,5 +1,6 @@
 """Worked examples of every reason, and of what is accepted."""
 
+import io
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -284,3 +285,17 @@ def test_a_day_without_files_has_no_rows_in_the_tables_schema(table: str) -> Non
     rows = canonical(platform, table=table)
     assert rows.accepted.schema == SOURCE_TABLES[table].schema
     assert (rows.accepted.height, rows.rejected.height, rows.counts.height) == (0, 0, 0)
+
+
+def test_a_far_away_moment_in_a_parquet_file_costs_its_row_and_not_the_run() -> None:
+    platform = platform_of(format="parquet", path="{date}.parquet")
+    moments = pl.Series([2**63 - 1, 1_767_607_200_000]).cast(pl.Datetime("ms"))
+    rest = {name: [name] * 2 for name in ("user", "item")} | {"type": ["view"] * 2, "n": [1, 1], "price": [1.0, 1.0]}
+    buffer = io.BytesIO()
+    pl.DataFrame(rest).with_columns(at=moments).write_parquet(buffer)
+    files = [DayFile(DAY, "1.parquet", buffer.getvalue())]
+    rows = to_canonical(
+        read_files(files, platform.sources["events"]), SOURCE_TABLES["events"], platform.sources["events"], platform
+    )
+    assert rows.rejected.select("line", "reason").rows() == [(1, "bad_occurred_at")]
+    assert rows.accepted["occurred_at"].to_list() == [datetime(2026, 1, 5, 10, tzinfo=UTC)]

@@ -1,5 +1,6 @@
 """Files as they really arrive: what becomes a row, what becomes a defect, and what refuses the whole file."""
 
+import contextlib
 import gzip
 import io
 from datetime import UTC, date, datetime
@@ -7,6 +8,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recsys_assets.ingestion.raw_rows import UnreadableFileError
@@ -186,6 +189,60 @@ def test_what_is_no_parquet_or_lacks_a_column_is_refused() -> None:
         read(whole[:-9], "day.parquet", format="parquet")
     with pytest.raises(UnreadableFileError, match=r"lacks 'b' \(columns found: 'a'\)"):
         read(whole, "day.parquet", format="parquet")
+
+
+def arrow_bytes(**columns: pa.Array) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer, use_dictionary=False, store_schema=False, compression="none")
+    return buffer.getvalue()
+
+
+def test_a_byte_damaged_anywhere_in_a_parquet_file_never_aborts_the_process() -> None:
+    """Polars' own reader takes a 3 at the 14th byte for a length and asks for two exabytes."""
+    whole = arrow_bytes(a=pa.array(["u1", "u2", None] * 5), b=pa.array([1, 2, None] * 5))
+    heights = set()
+    for place in range(len(whole)):
+        damaged = whole[:place] + b"\x03" + whole[place + 1 :]
+        with contextlib.suppress(UnreadableFileError):
+            heights.add(len(read(damaged, "day.parquet", format="parquet")))
+    assert heights == {15}
+
+
+def test_bytes_in_parquet_that_are_no_utf8_cost_their_row_and_stay_distinct() -> None:
+    ids = pa.array([b"u1", b"\xe9", b"\xe8"])
+    rows = read_rows(arrow_bytes(a=ids, other=ids), "day.parquet", mapping_of("a", format="parquet"))
+    assert rows["defect"].to_list() == [None, "not_utf8", "not_utf8"]
+    assert rows["raw"].n_unique() == 3
+    unmapped = read_rows(
+        arrow_bytes(a=pa.array([1, 2, 3]), other=ids), "day.parquet", mapping_of("a", format="parquet")
+    )
+    assert unmapped["defect"].to_list() == [None] * 3
+    assert unmapped["raw"].n_unique() == 3
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.timestamp("ms"), pa.timestamp("us", "UTC"), pa.date32(), pa.list_(pa.timestamp("us"))]
+)
+def test_a_moment_too_far_away_costs_its_row_and_not_its_parquet_file(kind: pa.DataType) -> None:
+    far = 2**31 - 1 if kind == pa.date32() else 2**63 - 1
+    values: list[Any] = [[far], [0]] if pa.types.is_nested(kind) else [far, 0]
+    data = arrow_bytes(a=pa.array([1, 2]), b=pa.array(values, kind))
+    found = read(data, "day.parquet", format="parquet")
+    assert [defect for _, defect, _, _ in found] == [None, None]
+    assert "out of range" in str(found[0][3])
+    assert "1970-01-01" in str(found[1][3])
+
+
+def test_a_parquet_file_may_be_compressed_as_a_whole() -> None:
+    data = gzip.compress(arrow_bytes(a=pa.array([1]), b=pa.array(["x"])))
+    assert read(data, "day.parquet.gz", format="parquet") == [(1, None, "1", "x")]
+
+
+def test_a_zero_byte_in_the_first_json_line_costs_that_line_and_not_its_file() -> None:
+    assert read(b'{"a": "\x00"}\n{"a": 1}\n', "day.jsonl", format="jsonl") == [
+        (1, "not_json", None, None),
+        (2, None, "1", None),
+    ]
 
 
 def test_files_of_several_days_follow_each_other_with_their_days() -> None:

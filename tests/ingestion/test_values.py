@@ -85,6 +85,11 @@ def test_equal_texts_get_equal_moments_in_the_order_of_the_rows() -> None:
         ("2026-01-05T20:00:00Z", "Asia/Seoul", date(2026, 1, 6)),
         ("2024-03-31", "Asia/Beirut", date(2024, 3, 31)),  # this day began at 01:00
         ("2026-02-30", "UTC", None),
+        ("9999-12-31", "UTC", date(9999, 12, 31)),
+        ("+12026-01-05", "UTC", None),  # Python knows no such year, so nobody could read it again
+        ("-0001-01-01", "UTC", None),
+        ("0000-01-01", "UTC", None),
+        ("9999-12-31T23:59-10:00", "UTC", None),
     ],
 )
 def test_days_are_dates_or_the_local_days_of_moments(text: str, time_zone: str, day: date | None) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_assets.columns import Column, Table
-from resources.lake import Days, DeltaLake, SchemaError
+from resources.lake import Days, DeltaLake, SchemaError, Spool
 
 SALES = Table(
     ("shop", "sales"),
@@ -160,6 +160,55 @@ def test_writers_of_the_same_day_under_different_values_lose_nothing(lake: Delta
     lake.replace(SALES, sales(*((1, str(n), 0) for n in range(1, WRITERS + 1))), days(1, 1))
     at_once(lambda n: lake.replace(SALES, sales((1, str(n), n)), days(1, 1), where={"shelf": str(n)}))
     assert stored(lake) == [(1, str(n), n) for n in range(1, WRITERS + 1)]
+
+
+def spool_of(folder: Path, *portions: pl.DataFrame) -> Spool:
+    spool = Spool(SALES, folder)
+    for portion in portions:
+        spool.add(portion)
+    return spool
+
+
+def test_a_spool_replaces_as_a_frame_does_in_one_version(lake: DeltaLake, tmp_path: Path) -> None:
+    lake.replace(SALES, sales((1, "a", 1), (2, "a", 2), (3, "a", 3)), days(1, 3))
+    spool = spool_of(tmp_path / "spool", sales((2, "b", 20)), sales(), sales((1, "c", None), (2, "b", 20)))
+    assert spool.height == 3
+    assert lake.replace(SALES, spool, days(1, 2)) == 1
+    assert stored(lake) == [(1, "c", None), (2, "b", 20), (2, "b", 20), (3, "a", 3)]
+
+
+def test_a_spool_without_rows_empties_the_range(lake: DeltaLake, tmp_path: Path) -> None:
+    lake.replace(SALES, sales((1, "a", 1), (2, "a", 2)), days(1, 2))
+    lake.replace(SALES, spool_of(tmp_path / "spool"), days(1, 1))
+    assert stored(lake) == [(2, "a", 2)]
+
+
+def test_a_spool_refuses_a_portion_that_does_not_fit(tmp_path: Path) -> None:
+    spool = spool_of(tmp_path / "spool", sales((1, "a", 1)))
+    with pytest.raises(SchemaError, match=r"shop/sales\.shelf: 1 nulls"):
+        spool.add(sales((1, None, 1)))
+    assert spool.scan().collect().rows() == [(day(1), "a", 1)]
+
+
+def test_a_spool_with_a_row_outside_the_range_changes_nothing(lake: DeltaLake, tmp_path: Path) -> None:
+    lake.replace(SALES, sales((3, "a", 1)), days(3, 3))
+    with pytest.raises(DeltaError, match="2026-01-03"):
+        lake.replace(SALES, spool_of(tmp_path / "spool", sales((1, "a", 1)), sales((3, "b", 2))), days(1, 2))
+    assert stored(lake) == [(3, "a", 1)]
+
+
+def test_writers_of_spools_lose_nothing_when_one_has_to_write_again(lake: DeltaLake, tmp_path: Path) -> None:
+    lake.replace(SALES, sales((1, "z", 0)), days(1, 1))
+    spools = [spool_of(tmp_path / str(n), sales((1, "a", n)), sales((1, "b", n))) for n in range(WRITERS + 1)]
+    at_once(lambda n: lake.replace(SALES, spools[n], days(1, 1)))
+    (_, _, winner), *_ = stored(lake)
+    assert stored(lake) == [(1, "a", winner), (1, "b", winner)]
+
+
+def test_rows_with_one_of_several_values_are_replaced(lake: DeltaLake) -> None:
+    lake.replace(SALES, sales((1, "a", 1), (1, "b", 1), (1, "c", 1)), days(1, 1))
+    lake.replace(SALES, sales((1, "b", 2)), days(1, 1), where={"shelf": ["a", "b"]})
+    assert stored(lake) == [(1, "b", 2), (1, "c", 1)]
 
 
 SALE = st.tuples(st.integers(1, 4), st.sampled_from("ab"), st.integers(0, 9))
