@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 EngineName = Literal["polars", "spark"]
 ENGINES: tuple[EngineName, ...] = ("polars", "spark")
@@ -56,6 +57,11 @@ class Settings:
         if engine not in ENGINES:
             raise SettingsError(f"RECSYS_ENGINE is {engine!r}; use one of {', '.join(ENGINES)}")
         lake = _place(env.get("RECSYS_LAKE") or str(home / "lake"))
+        if quote(lake, safe="/:") != lake:
+            raise SettingsError(
+                f"the lake would lie in {lake!r}, whose name Delta's libraries cannot read; set RECSYS_LAKE (or "
+                "RECSYS_HOME) to a place named with letters, digits and any of _ . - ~ only"
+            )
         if engine == "spark" and lake.startswith("s3://"):
             raise SettingsError("RECSYS_ENGINE=spark reads a lake on a file system only; use polars with an s3:// lake")
         return cls(
