@@ -6,7 +6,7 @@ is the closed-form solution of one ALS step for the user's history (fold-in), so
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import polars as pl
@@ -21,15 +21,15 @@ from recsys_assets.models.family import (
     Floats,
     Interactions,
     Model,
-    Parameters,
-    history_matrix,
+    WeighedParameters,
+    training_matrix,
 )
 
 if TYPE_CHECKING:
     from implicit.cpu.als import AlternatingLeastSquares
 
 
-class AlsParameters(Parameters):
+class AlsParameters(WeighedParameters):
     """Hyper-parameters of ALS."""
 
     factors: Annotated[int, Field(ge=1)] = 64
@@ -37,8 +37,6 @@ class AlsParameters(Parameters):
     alpha: Annotated[float, Field(gt=0)] = 1.0
     """Confidence of an interaction is alpha x weight (as `implicit` has it); of everything else it is 1."""
     iterations: Annotated[int, Field(ge=1)] = 15
-    weighting: Literal["linear", "log", "binary"] = "linear"
-    """How the summed weight of a user and item enters: as it is, as log(1 + weight), or as 1."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +51,7 @@ class AlsModel(Model):
     def scores(self, histories: csr_array) -> Floats:
         """See `Model.scores`."""
         with threadpool_limits(1, "blas"):  # implicit has threads of its own
-            vectors = self._solver.recalculate_user(
-                np.arange(histories.shape[0]), csr_matrix(_weigh(histories, self.parameters))
-            )
+            vectors = self._solver.recalculate_user(np.arange(histories.shape[0]), csr_matrix(histories))
         result: Floats = vectors @ self.item_factors.T
         return result
 
@@ -65,9 +61,8 @@ class AlsModel(Model):
 
     def reasons(self, history: csr_array, items: NDArray[np.int64]) -> Floats:
         """See `Model.reasons`; section 5 of the paper: a score is a sum over the items of the history."""
-        weighed = _weigh(history, self.parameters)
-        owned = self.item_factors[weighed.indices]
-        confidence = self.parameters.alpha * weighed.data
+        owned = self.item_factors[history.indices]
+        confidence = self.parameters.alpha * history.data
         gram = self.item_factors.T @ self.item_factors + (owned.T * (confidence - 1)) @ owned
         gram += self.parameters.regularization * np.eye(gram.shape[0], dtype=np.float32)
         result: Floats = self.item_factors[items] @ np.linalg.solve(gram, owned.T * confidence)
@@ -88,9 +83,7 @@ def fit(interactions: Interactions, parameters: AlsParameters, seed: int) -> Als
         parameters: Hyper-parameters.
         seed: Of the initial factors.
     """
-    faded = interactions.faded(parameters.half_life_days)
-    users, item_ids = faded["user_id"].unique().sort(), faded["item_id"].unique().sort()
-    matrix = _weigh(history_matrix(faded, users, item_ids), parameters)
+    matrix, item_ids = training_matrix(interactions, parameters)
     solver = _solver(parameters, seed)
     with threadpool_limits(1, "blas"):
         solver.fit(csr_matrix(matrix), show_progress=False)
@@ -100,14 +93,6 @@ def fit(interactions: Interactions, parameters: AlsParameters, seed: int) -> Als
 def load(item_ids: pl.Series, parameters: AlsParameters, arrays: Arrays) -> AlsModel:
     """Build the model from its stored arrays."""
     return AlsModel(item_ids, parameters, arrays["item_factors"])
-
-
-def _weigh(histories: csr_array, parameters: AlsParameters) -> csr_array:
-    if parameters.weighting == "linear":
-        return histories
-    weighed = histories.copy()
-    weighed.data = np.log1p(weighed.data) if parameters.weighting == "log" else np.ones_like(weighed.data)
-    return weighed
 
 
 def _solver(parameters: AlsParameters, seed: int) -> "AlternatingLeastSquares":

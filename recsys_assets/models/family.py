@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -25,12 +25,6 @@ HISTORY_SCHEMA = pl.Schema({"user_id": pl.String, "item_id": pl.String, "day": p
 
 HalfLife = Annotated[float, Field(gt=0)] | None
 """Days after which an interaction counts half; None: it never fades."""
-
-
-class Parameters(Declared):
-    """Hyper-parameters of a family; each family extends it with its own."""
-
-    half_life_days: HalfLife = None
 
 
 @dataclass(frozen=True)
@@ -56,18 +50,52 @@ class Interactions:
         Returns:
             user_id, item_id, weight (Float64); sorted.
         """
-        weight = pl.col("weight")
-        if half_life_days is not None:
-            age_days = (pl.lit(self.as_of) - pl.col("day")).dt.total_days()
-            weight = weight * 0.5 ** (age_days / half_life_days)
+        weight = pl.col("weight") * self.fading(half_life_days)
         return self.rows.group_by("user_id", "item_id").agg(weight.sum()).sort("user_id", "item_id")
 
+    def fading(self, half_life_days: float | None) -> pl.Expr:
+        """What a row's weight is multiplied with: halved for every half-life that has passed since its day."""
+        if half_life_days is None:
+            return pl.lit(1.0)
+        return 0.5 ** ((pl.lit(self.as_of) - pl.col("day")).dt.total_days() / half_life_days)
 
-def history_matrix(faded: pl.DataFrame, users: pl.Series, item_ids: pl.Series) -> csr_array:
+
+class Parameters(Declared):
+    """Hyper-parameters of a family; each family extends it with its own."""
+
+    half_life_days: HalfLife = None
+
+    def history_weights(self, interactions: Interactions) -> pl.DataFrame:
+        """What users did, as the weights that the family learns from and scores: the same in `fit` and in `rank`.
+
+        A family that needs more than sums (when, or after what) overrides this, and so puts it into the weights.
+
+        Returns:
+            user_id, item_id, weight (Float64, positive); one row per user and item, sorted.
+        """
+        return interactions.faded(self.half_life_days)
+
+
+class WeighedParameters(Parameters):
+    """Hyper-parameters of a family for which more of the same need not count more."""
+
+    weighting: Literal["linear", "log", "binary"] = "linear"
+    """How the summed weight of a user and item enters: as it is, as log(1 + weight), or as 1."""
+
+    def history_weights(self, interactions: Interactions) -> pl.DataFrame:
+        """See `Parameters.history_weights`; faded first, then weighed."""
+        return super().history_weights(interactions).with_columns(weight=self.weighed(pl.col("weight")))
+
+    def weighed(self, weight: pl.Expr) -> pl.Expr:
+        """A summed weight as it enters."""
+        return {"linear": weight, "log": weight.log1p(), "binary": pl.lit(1.0)}[self.weighting]
+
+
+def history_matrix(weights: pl.DataFrame, users: pl.Series, item_ids: pl.Series) -> csr_array:
     """Users' histories as a sparse matrix.
 
     Args:
-        faded: user_id, item_id, weight.
+        weights: user_id, item_id, weight, as `Parameters.history_weights` returns them.
         users: The rows of the result.
         item_ids: The columns of the result; what users did with other items is left out.
 
@@ -76,11 +104,22 @@ def history_matrix(faded: pl.DataFrame, users: pl.Series, item_ids: pl.Series) -
     """
     rows = pl.DataFrame({"user_id": users}).with_row_index("row")
     columns = pl.DataFrame({"item_id": item_ids}).with_row_index("column")
-    cells = faded.join(rows, on="user_id").join(columns, on="item_id").sort("row", "column")
+    cells = weights.join(rows, on="user_id").join(columns, on="item_id").sort("row", "column")
     values = cells["weight"].cast(pl.Float32).to_numpy()
     where = (cells["row"].cast(pl.Int32).to_numpy(), cells["column"].cast(pl.Int32).to_numpy())
     cells_of = coo_array((values, where), shape=(users.len(), item_ids.len()))
     return csr_array(cells_of)
+
+
+def training_matrix(interactions: Interactions, parameters: Parameters) -> tuple[csr_array, pl.Series]:
+    """Everything that a family learns from, without who it was.
+
+    Returns:
+        Weights, shape (users, items), float32, in the order of user ids; and the id map: every item there is, sorted.
+    """
+    weights = parameters.history_weights(interactions)
+    users, item_ids = weights["user_id"].unique().sort(), weights["item_id"].unique().sort()
+    return history_matrix(weights, users, item_ids), item_ids
 
 
 class Model(ABC):
@@ -101,7 +140,7 @@ class Model(ABC):
         """Score every item for every user.
 
         Args:
-            histories: Weights, shape (users, items), float32.
+            histories: `Parameters.history_weights` as a matrix, shape (users, items), float32.
 
         Returns:
             Scores, shape (users, items), float32; higher is better. The caller may change the array.
@@ -115,7 +154,7 @@ class Model(ABC):
         """How much each item of one user's history speaks for some recommended items.
 
         Args:
-            history: Shape (1, items).
+            history: One row of what `scores` takes, shape (1, items).
             items: Indices of the recommended items.
 
         Returns:

@@ -43,9 +43,7 @@ def fit(interactions: Interactions, parameters: PopularityParameters, seed: int)
         seed: Not used.
     """
     del seed
-    totals = (
-        interactions.faded(parameters.half_life_days).group_by("item_id").agg(pl.col("weight").sum()).sort("item_id")
-    )
+    totals = parameters.history_weights(interactions).group_by("item_id").agg(pl.col("weight").sum()).sort("item_id")
     return PopularityModel(totals["item_id"], parameters, totals["weight"].cast(pl.Float32).to_numpy())
 
 

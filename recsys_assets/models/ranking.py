@@ -38,7 +38,7 @@ def rank(
         user_id, item_ids, scores, in the order of `users`. A personal model gives no row to a user of whose
         history it knows nothing. A list is shorter than `n` where fewer items may be recommended.
     """
-    matrix = history_matrix(histories.faded(model.parameters.half_life_days), users, model.item_ids)
+    matrix = history_matrix(model.parameters.history_weights(histories), users, model.item_ids)
     known = np.flatnonzero(np.diff(matrix.indptr)) if model.is_personal else np.arange(users.len())
     chosen = users.gather(known)
     matrix = matrix[known]

@@ -87,8 +87,8 @@ def strongest_reasons(
     Returns:
         Recommended item to bought item; empty where the model looks at no history or the user bought nothing.
     """
-    faded = history.faded(model.parameters.half_life_days)
-    matrix = history_matrix(faded, pl.Series("user_id", [user_id]), model.item_ids)
+    weights = model.parameters.history_weights(history)
+    matrix = history_matrix(weights, pl.Series("user_id", [user_id]), model.item_ids)
     places = pl.DataFrame({"item_id": model.item_ids}).with_row_index("place")
     wanted = pl.DataFrame({"item_id": items}).join(places, on="item_id", maintain_order="left")
     shares = model.reasons(matrix, wanted["place"].cast(pl.Int64).to_numpy())

@@ -1,0 +1,50 @@
+"""Sales to learn from, as the tests of single families need them."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.sparse import csr_array
+
+from recsys_assets.models.family import HISTORY_SCHEMA, Interactions, Model, history_matrix
+
+TODAY = date(2026, 3, 1)
+Bought = Callable[..., Interactions]
+MatrixOf = Callable[[Model, Interactions], csr_array]
+
+
+@pytest.fixture
+def bought() -> Bought:
+    """Makes interactions of rows of user, item, age in days; each weighs 1."""
+
+    def build(*rows: tuple[str, str, int]) -> Interactions:
+        dated = [(user, item, TODAY - timedelta(days=age), 1.0) for user, item, age in rows]
+        return Interactions(pl.DataFrame(dated, schema=HISTORY_SCHEMA, orient="row"), TODAY)
+
+    return build
+
+
+@pytest.fixture
+def random_sales() -> Interactions:
+    """30 users and 20 items, popular ones first, on 40 days, with weights that are no whole numbers."""
+    rng = np.random.default_rng(5)
+    rows = {
+        "user_id": [f"u{user:02}" for user in rng.integers(0, 30, 250)],
+        "item_id": [f"i{item:02}" for item in rng.zipf(1.4, 250) % 20],
+        "day": [TODAY - timedelta(days=int(age)) for age in rng.integers(0, 40, 250)],
+        "weight": rng.random(250) + 0.2,
+    }
+    return Interactions(pl.DataFrame(rows, schema=HISTORY_SCHEMA), TODAY)
+
+
+@pytest.fixture
+def matrix_of() -> MatrixOf:
+    """Makes the matrix that a model scores, a row for each user in order, as `rank` makes it."""
+
+    def build(model: Model, histories: Interactions) -> csr_array:
+        weights = model.parameters.history_weights(histories)
+        return history_matrix(weights, weights["user_id"].unique().sort(), model.item_ids)
+
+    return build
