@@ -108,6 +108,7 @@ def spark_engine() -> Iterator[SparkEngine]:
             "--master local[2]",
             "--driver-java-options -XX:TieredStopAtLevel=1",  # the queries are too short to be optimized
             "--conf spark.sql.codegen.wholeStage=false",
+            "--conf spark.sql.codegen.factoryMode=NO_CODEGEN",  # compiling takes longer than interpreting so few rows
             "--conf spark.sql.adaptive.enabled=false",
             "pyspark-shell",
         ]

@@ -26,6 +26,8 @@ from recsys_assets.columns.past import (
 from recsys_assets.columns.profiles import ITEM_PROFILE, USER_PROFILE
 from recsys_assets.columns.results import (
     FINAL_RECOMMENDATIONS,
+    SEGMENT_METRICS,
+    USER_METRICS,
     VERDICTS,
     recommendations_table,
     report_table,
@@ -67,12 +69,14 @@ __all__ = [
     "PAST_STATES",
     "PURCHASE_SEQUENCE",
     "REJECTED_ROWS",
+    "SEGMENT_METRICS",
     "SOURCE_TABLES",
     "TRAINING_SET",
     "USERS",
     "USERS_SEEN",
     "USER_BLOCKS",
     "USER_BLOCK_STATE",
+    "USER_METRICS",
     "USER_PROFILE",
     "USER_STATE",
     "UTC_MOMENT",

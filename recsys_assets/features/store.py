@@ -81,8 +81,9 @@ class FeatureStore:
         if declared.partitions == "slot":
             return self._newest_slot(declared, as_of)
         if not declared.is_stored:
-            rows = self.compute(declared, as_of - timedelta(days=declared.ttl_days - 1), as_of)
-            return rows.filter(pl.col("ds") == pl.col("ds").max().over("family"))
+            rows = self._virtual(declared, (as_of - timedelta(days=declared.ttl_days - 1), as_of))
+            newest = rows.filter(pl.col("ds") == pl.col("ds").max().over("family"))
+            return newest.collect().sort(declared.table.primary_key)
         if declared.keeps == "changes":
             first = date.min if days is None else as_of - timedelta(days=days - 1)
             return self.lake.scan(declared.table, (first, as_of)).collect().sort(declared.table.primary_key)
@@ -236,6 +237,7 @@ class FeatureStore:
         return pl.DataFrame(days, schema={"ds": pl.Date, "family": pl.String}, orient="row")
 
     def _virtual(self, view: FeatureView, days: Days) -> pl.LazyFrame:
+        """The rows of a view without a table of its own; Polars reads the lists, whatever the engine."""
         here = FeatureStore(self.platform, self.lake, PolarsEngine())
         frame: pl.LazyFrame = here.plan(view, *days).frame.to_native()
         return frame

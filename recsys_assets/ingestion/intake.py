@@ -16,7 +16,7 @@ from recsys_assets.platform import Platform
 from resources.lake import Spool
 from resources.landing import Landing
 
-READ_AT_ONCE_BYTES = 24_000_000
+READ_AT_ONCE_BYTES = 10_000_000
 """Files are read and judged in portions of about this size, so that a year of them needs no year's memory.
 
 Compressed files grow to some ten times their size in memory, and judging takes several times that.

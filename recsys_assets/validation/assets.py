@@ -1,7 +1,6 @@
 """The assets of the group `validation`: judge the slot's candidate on its holdout and store report and verdicts."""
 
 import dagster as dg
-import polars as pl
 
 from recsys_assets.columns import TRAINING_SET, report_table
 from recsys_assets.features.specification import feature_spec_hash, recipe_hash
@@ -18,9 +17,10 @@ from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import FALLBACK_FAMILY, Platform
 from recsys_assets.presentation import described, slot_of
 from recsys_assets.slot_window import slot_window
-from recsys_assets.validation.evaluation import report_metrics
 from recsys_assets.validation.gate import Measured, Verdict, candidate_checks, judge_candidate
-from recsys_assets.validation.measurement import holdout_of, measure
+from recsys_assets.validation.measurement import holdout_of, lists_of, measure, surroundings_of
+from recsys_assets.validation.report import Report, report_metrics, report_on
+from recsys_assets.validation.stored_reports import seed_of, store_report
 from recsys_assets.validation.verdicts import check_results, check_specs, objections, store_verdicts
 from resources.engine import Engine
 from resources.lake import DeltaLake
@@ -58,38 +58,25 @@ def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFa
             newest_of_slot(model_registry, fallback.name, window.slot),
             CANDIDATE,
         )
-        holdout = holdout_of(FeatureStore(platform, lake, engine), window)
-        values, measured = measure(family, candidate, fallback, baseline, holdout)
+        store = FeatureStore(platform, lake, engine)
+        holdout = holdout_of(store, window)
+        lists = lists_of(family, candidate, baseline, holdout)
+        measured = measure(lists.served, candidate, fallback, baseline, holdout)
         verdicts = judge_candidate(family.name, measured, family.settings.gate)
-        _keep(lake, model_registry, version, values, measured)
+        figures = report_on(lists, holdout, surroundings_of(store, window), seed_of(window.slot))
+        _keep(lake, model_registry, version, figures, measured)
         _pronounce(model_registry, version, verdicts)
         store_verdicts(lake, version, recipe_hash(platform, family.name), "candidate", verdicts)
-        numbers = {name: value for name, value in values.items() if value is not None}
-        metadata = {"version": version.version, "holdout_users": measured.holdout_users, **numbers}
+        metadata = {"version": version.version, "holdout_users": measured.holdout_users, **figures.numbers}
         return dg.MaterializeResult(metadata=metadata, check_results=check_results(key, verdicts))
 
     return report
 
 
-def _keep(
-    lake: DeltaLake,
-    registry: ModelRegistry,
-    version: ModelVersion,
-    values: dict[str, float | None],
-    measured: Measured,
-) -> None:
+def _keep(lake: DeltaLake, registry: ModelRegistry, version: ModelVersion, report: Report, measured: Measured) -> None:
     """Store the report, and the figures with the version."""
-    table = report_table(version.family, report_metrics())
-    row = {
-        "ds": version.slot,
-        "version": str(version.version),
-        "holdout_users": measured.holdout_users,
-        **values,
-    }
-    slot = (version.slot, version.slot)
-    lake.replace(table, pl.DataFrame([row], schema=table.schema), slot, {"version": str(version.version)})
-    numbers = {name: value for name, value in values.items() if value is not None}
-    registry.log_metrics(version, {**numbers, "holdout_users": float(measured.holdout_users)})
+    store_report(lake, version.slot, version.family, str(version.version), report)
+    registry.log_metrics(version, {**report.numbers, "holdout_users": float(measured.holdout_users)})
 
 
 def _pronounce(registry: ModelRegistry, version: ModelVersion, verdicts: list[Verdict]) -> None:

@@ -17,9 +17,11 @@ from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import FALLBACK_FAMILY, Platform
 from recsys_assets.presentation import described, slot_of
 from recsys_assets.slot_window import SlotWindow, slot_window
-from recsys_assets.validation.evaluation import LIST_LENGTH, Holdout, figures, report_metrics
+from recsys_assets.validation.evaluation import LIST_LENGTH, Holdout, lists_for
 from recsys_assets.validation.gate import judge_candidate
-from recsys_assets.validation.measurement import holdout_of, measure
+from recsys_assets.validation.measurement import holdout_of, measure, surroundings_of
+from recsys_assets.validation.report import Lists, report_metrics, report_on
+from recsys_assets.validation.stored_reports import seed_of, store_report
 from resources.engine import Engine
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry, ModelVersion
@@ -50,28 +52,29 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine, model_registry: ModelRegistry
     ) -> dg.MaterializeResult:
         window = slot_window(platform, slot_of(context))
-        holdout = holdout_of(FeatureStore(platform, lake, engine), window)
+        store = FeatureStore(platform, lake, engine)
+        holdout = holdout_of(store, window)
         blended, best = _would_serve(families, model_registry, holdout, window)
-        lists = blended_lists(families, blended, holdout)
-        known = pl.concat([artifact.model.item_ids for _, artifact in blended.values()]).unique()
-        values = figures(lists, holdout, known)
+        lists = _lists(families, blended, holdout)
+        report = report_on(lists, holdout, surroundings_of(store, window), seed_of(window.slot))
         label = ", ".join(f"{name}={version.version}" for name, (version, _) in sorted(blended.items()))
-        row = {"ds": window.slot, "version": label, "holdout_users": holdout.users.len(), **values}
-        lake.replace(table, pl.DataFrame([row], schema=table.schema), (window.slot, window.slot))
-        numbers = {name: value for name, value in values.items() if value is not None}
-        verdict = _verdict(key, values["ndcg_at_10"], best)
-        return dg.MaterializeResult(metadata={"versions": label, **numbers}, check_results=[verdict])
+        store_report(lake, window.slot, FINAL, label, report, is_only=True)
+        verdict = _verdict(key, report.figures["ndcg_at_10"], best)
+        return dg.MaterializeResult(metadata={"versions": label, **report.numbers}, check_results=[verdict])
 
     return [final]
 
 
-def blended_lists(families: dict[str, ConfiguredFamily], blended: Blended, holdout: Holdout) -> pl.DataFrame:
+def blended_lists(
+    families: dict[str, ConfiguredFamily], blended: Blended, holdout: Holdout, users: pl.Series
+) -> pl.DataFrame:
     """Blend and fill up the lists of some models, as daily inference does.
 
     Args:
         families: Every configured family.
         blended: The models; the fallback family is among them.
-        holdout: Whom to rank for, and as of when.
+        holdout: Histories, and what may be recommended.
+        users: Whom to rank for.
 
     Returns:
         user_id, item_ids and the rest of what `composition.compose` returns.
@@ -80,7 +83,7 @@ def blended_lists(families: dict[str, ConfiguredFamily], blended: Blended, holdo
         name: rank(
             artifact.model,
             holdout.histories.within(families[name].settings.ranked_days),
-            holdout.users,
+            users,
             holdout.exclusions,
             holdout.eligible,
             n=LIST_LENGTH,
@@ -89,6 +92,12 @@ def blended_lists(families: dict[str, ConfiguredFamily], blended: Blended, holdo
     }
     weighted = {name: FamilyLists(lists, families[name].settings.weight) for name, lists in ranked.items()}
     return compose(blend(weighted), ranked[FALLBACK_FAMILY], FALLBACK_FAMILY, LIST_LENGTH)
+
+
+def _lists(families: dict[str, ConfiguredFamily], blended: Blended, holdout: Holdout) -> Lists:
+    known = pl.concat([artifact.model.item_ids for _, artifact in blended.values()]).unique()
+    served, cold = (blended_lists(families, blended, holdout, users) for users in (holdout.users, holdout.cold_users))
+    return Lists(served, cold, known)
 
 
 def _would_serve(
@@ -107,7 +116,10 @@ def _would_serve(
     blended: Blended = {}
     best = 0.0
     for name, family in families.items():
-        _, measured = measure(family, candidates[name], *fallback, holdout)
+        lists = lists_for(
+            candidates[name].model, fallback[1].model, holdout, family.settings.ranked_days, holdout.users
+        )
+        measured = measure(lists, candidates[name], *fallback, holdout)
         verdicts = judge_candidate(name, measured, family.settings.gate)
         if name == FALLBACK_FAMILY or all(verdict.passed for verdict in verdicts):
             blended[name] = (newest[name], candidates[name])

@@ -1,23 +1,14 @@
-"""Judging lists against a holdout: who is judged, on what, and the figures that come out. Pure."""
+"""Judging lists against a holdout: who is judged, on what, and by which lists. Pure; figures are made in `report`."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 
 from recsys_assets.models.family import Interactions, Model
 from recsys_assets.models.ranking import rank
-from recsys_assets.validation.metrics import (
-    CUTOFFS,
-    catalogue_coverage,
-    hit_matrix,
-    mean_metrics,
-    metric_names,
-    per_user_metrics,
-    relevant_counts,
-)
+from recsys_assets.validation.metrics import CUTOFFS
 
-WARM = "warm_"
-COVERAGE = "catalogue_coverage"
 LIST_LENGTH = max(CUTOFFS)
 OVERLAP_AT = 50
 
@@ -41,14 +32,16 @@ class Holdout:
     @property
     def users(self) -> pl.Series:
         """Users with a history and at least one hit, sorted: those that the gate counts."""
+        return self._users("semi")
+
+    @property
+    def cold_users(self) -> pl.Series:
+        """Users with a hit and without a history, sorted: those who get the fallback."""
+        return self._users("anti")
+
+    def _users(self, how: Literal["semi", "anti"]) -> pl.Series:
         known = self.histories.rows.select("user_id").unique()
-        return self.hits.select("user_id").unique().join(known, on="user_id", how="semi")["user_id"].sort()
-
-
-def report_metrics() -> tuple[str, ...]:
-    """The metric columns of a report: over all hits, over hits on items that the candidate knows, and coverage."""
-    names = metric_names()
-    return (*names, *(WARM + name for name in names), COVERAGE)
+        return self.hits.select("user_id").unique().join(known, on="user_id", how=how)["user_id"].sort()
 
 
 def lists_for(
@@ -73,22 +66,6 @@ def lists_for(
     return pl.concat([personal, rank(fallback, histories, rest, holdout.exclusions, holdout.eligible, n=n)])
 
 
-def figures(lists: pl.DataFrame, holdout: Holdout, known_items: pl.Series) -> dict[str, float | None]:
-    """The report's figures: means over the holdout users.
-
-    Args:
-        lists: user_id, item_ids of every holdout user.
-        holdout: The truth.
-        known_items: The candidate's id map: hits on other items stay in `all` and leave `warm`.
-    """
-    users = holdout.users
-    warm_hits = holdout.hits.filter(pl.col("item_id").is_in(known_items.implode()))
-    over_all = mean_metrics(_per_user(lists, holdout.hits, users))
-    over_warm = mean_metrics(_per_user(lists, warm_hits, users))
-    coverage = catalogue_coverage(lists, holdout.eligible.height)
-    return {**over_all, **{WARM + name: value for name, value in over_warm.items()}, COVERAGE: coverage}
-
-
 def mean_overlap(lists: pl.DataFrame, others: pl.DataFrame, at: int = OVERLAP_AT) -> float | None:
     """Mean over users of the share of the first `at` items that two sets of lists have in common."""
     pairs = lists.select("user_id", first=pl.col("item_ids").list.head(at)).join(
@@ -98,7 +75,3 @@ def mean_overlap(lists: pl.DataFrame, others: pl.DataFrame, at: int = OVERLAP_AT
     common = pl.col("first").list.set_intersection("second").list.len()
     mean = pairs.filter(longest > 0).select((common / longest).mean()).item()
     return None if mean is None else float(mean)
-
-
-def _per_user(lists: pl.DataFrame, hits: pl.DataFrame, users: pl.Series) -> pl.DataFrame:
-    return per_user_metrics(hit_matrix(lists, hits, users, LIST_LENGTH), relevant_counts(hits, users))

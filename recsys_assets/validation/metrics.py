@@ -1,7 +1,7 @@
 """Ranking metrics per user, and their means.
 
-Only arithmetic on lists and hits belongs here. What counts as a hit, which users are judged, confidence
-intervals and thresholds stay out, and so does everything that reads or writes a table.
+Only arithmetic on lists and hits belongs here. What counts as a hit, which users are judged, what lists are like
+apart from being right, confidence intervals and thresholds stay out, and so does all that reads or writes a table.
 
 Relevance is binary throughout. The one degenerate case, a user with nothing to find, is decided in
 `per_user_metrics`: such a user has no metric (null), and the means do not count it.
@@ -116,15 +116,16 @@ def hit_matrix(
     """
     rows = pl.DataFrame({"user_id": pl.Series(users, dtype=pl.String)}).with_row_index("row")
     for owner, frame in (("users", rows), ("lists", lists)):
-        _refuse_repeated(frame, ["user_id"], owner)
+        _refuse_repeated(frame, owner)
+    cut = lists.select("user_id", item_id=pl.col("item_ids").list.head(n)).join(rows, on="user_id")
+    twice = cut.filter(pl.col("item_id").list.n_unique() < pl.col("item_id").list.len())
+    if twice.height:
+        raise ValueError(f"lists: the list of {twice['user_id'][0]!r} holds an item twice; keep one")
     ranked = (
-        lists.select("user_id", item_id=pl.col("item_ids").list.head(n))
-        .filter(pl.col("item_id").list.len() > 0)
+        cut.filter(pl.col("item_id").list.len() > 0)
         .with_columns(rank=pl.int_ranges(pl.col("item_id").list.len()))
         .explode("item_id", "rank")
-        .join(rows, on="user_id")
     )
-    _refuse_repeated(ranked, ["user_id", "item_id"], "lists")
     found = ranked.join(relevant_pairs, on=["user_id", "item_id"], how="semi")
     hits = np.zeros((rows.height, n), dtype=np.bool_)
     hits[found["row"].to_numpy(), found["rank"].to_numpy()] = True
@@ -145,28 +146,6 @@ def relevant_counts(relevant_pairs: pl.DataFrame, users: Sequence[str] | pl.Seri
     counts = relevant_pairs.group_by("user_id").agg(count=pl.col("item_id").n_unique().cast(pl.Int64))
     counted = rows.join(counts, on="user_id", how="left", maintain_order="left")
     return counted["count"].fill_null(0).to_numpy()
-
-
-def catalogue_coverage(lists: pl.DataFrame, eligible_count: int) -> float | None:
-    """Say which share of the catalogue is recommended to at least one user.
-
-    Args:
-        lists: One row per user with `item_ids` (List of String), eligible items only.
-        eligible_count: Number of items that may be recommended.
-
-    Returns:
-        Distinct recommended items / eligible items, from 0 to 1; None where nothing is eligible.
-
-    Raises:
-        ValueError: The lists hold more distinct items than are eligible.
-    """
-    recommended = lists["item_ids"].explode().drop_nulls().n_unique()
-    if recommended > eligible_count:
-        raise ValueError(
-            f"{recommended} distinct items are recommended and only {eligible_count} are eligible; "
-            "remove what is not eligible from the lists"
-        )
-    return recommended / eligible_count if eligible_count else None
 
 
 def _discounts(n: int) -> NDArray[np.float64]:
@@ -195,7 +174,7 @@ def _check(hits: NDArray[np.bool_], relevant: NDArray[np.int64], cutoffs: Sequen
         )
 
 
-def _refuse_repeated(frame: pl.DataFrame, key: list[str], owner: str) -> None:
-    repeated = frame.select(key).filter(pl.struct(key).is_duplicated())
+def _refuse_repeated(frame: pl.DataFrame, owner: str) -> None:
+    repeated = frame.filter(pl.col("user_id").is_duplicated())
     if repeated.height:
-        raise ValueError(f"{owner}: {repeated.row(0, named=True)} is there twice; keep one")
+        raise ValueError(f"{owner}: {repeated['user_id'][0]!r} is there twice; keep one")

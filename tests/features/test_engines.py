@@ -1,19 +1,38 @@
 """Polars and Spark compute the same, through the same asset and the same rules."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
-from functools import partial
 from pathlib import Path
 
 import dagster as dg
+import narwhals as nw
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
-from recsys_assets.columns import EVENTS, INGESTED_FILES, INTERACTION_DAYS, INTERACTIONS, ITEMS, USER_BLOCKS, USERS
+from recsys_assets.columns import (
+    EVENTS,
+    INGESTED_FILES,
+    INTERACTION_DAYS,
+    INTERACTIONS,
+    ITEMS,
+    PAIR_TOTALS,
+    USER_BLOCKS,
+    USERS,
+    USERS_SEEN,
+    Table,
+    recommendations_table,
+)
+from recsys_assets.features import rules
 from recsys_assets.features.assets import build_assets
+from recsys_assets.features.past import LakePast
+from recsys_assets.features.rules import Frame
 from recsys_assets.features.store import FeatureStore
+from recsys_assets.features.view import Known
 from recsys_assets.features.views import SNAPSHOTS, VIEWS
-from recsys_assets.platform import Platform
+from recsys_assets.platform import EventWeights, Platform, Training
 from resources.engine import Engine, SparkEngine
 from resources.lake import DeltaLake
 from resources.settings import EngineName, Settings
@@ -32,19 +51,22 @@ FACTS = (
     *("2 bob cart emma", "2 bob wish emma", "2 bob rating emma", "3 bob purchase \u00e9t\u00e9"),
     *("4 bob refund \u00e9t\u00e9", "4 eve purchase walden 2", "5 eve refund walden", "5 tester purchase dune"),
     *["5 bot view dune"] * 6,
+    "5 bob purchase emma",
     "6 eve view emma",  # after it
 )
 Make = Callable[..., pl.DataFrame]
 Build = Callable[[str], DeltaLake]
+Shop = Callable[[Engine], FeatureStore]
 
 
-@pytest.fixture
-def new_lake(events_of: Make, changes_of: Make, tmp_path: Path) -> Build:
+@pytest.fixture(scope="module")
+def new_lake(events_of: Make, changes_of: Make, tmp_path_factory: pytest.TempPathFactory) -> Build:
     """A lake with the sources of a small shop; of the prices, some are not known and all add up exactly."""
+    folder = tmp_path_factory.mktemp("lakes")
     prices = [None, 0.25, 0.75, 1_000.5, 19.5, None, 3.125]
 
     def build(name: str) -> DeltaLake:
-        lake = DeltaLake(root=str(tmp_path / name))
+        lake = DeltaLake(root=str(folder / name))
         events = events_of(*FACTS)
         priced = events.with_columns(unit_price=pl.Series((prices * len(FACTS))[: events.height], dtype=pl.Float64))
         tables = {
@@ -80,6 +102,20 @@ def new_lake(events_of: Make, changes_of: Make, tmp_path: Path) -> Build:
     return build
 
 
+@pytest.fixture(scope="module")
+def shop(new_lake: Build, tiny_platform: Platform) -> Shop:
+    """A shop in which every rule is on and has something to do, and whose past is kept as of its second day."""
+    every_rule = tiny_platform.rules.model_copy(update={"half_life_days": 3.0})
+    weights = EventWeights(view=0.1, cart=0.2, wish=0.3, purchase=1.0, rating=0.7)
+    training = Training(train_days=5, holdout_days=2, min_history_days=3)
+    platform = tiny_platform.model_copy(update={"rules": every_rule, "event_weights": weights, "training": training})
+    store = FeatureStore(platform, new_lake("shop"), engine_named("polars"))
+    whole = (date(2026, 1, 1), date(2026, 1, 6))
+    store.lake.replace(INTERACTIONS, store.compute(VIEWS["interactions"], *whole), whole)
+    LakePast(store.lake, store.engine).keep(DAYS[0])
+    return lambda engine: replace(store, engine=engine)
+
+
 def engine_named(name: EngineName) -> Engine:
     return build_engine(Settings(home=Path(), lake="", landing="", engine=name))
 
@@ -100,30 +136,122 @@ def test_the_asset_writes_the_same_table_with_either_engine(tiny_platform: Platf
         assert lake.scan(INTERACTION_DAYS).collect().height == 4
     assert tables["spark"].equals(tables["polars"])
     assert tables["polars"]["ds"].unique().sort().to_list() == [date(2026, 1, day) for day in (2, 3, 4, 5)]
-    assert tables["polars"].height == 8
+    assert tables["polars"].height == 9
     dune = tables["polars"].filter(user_id="ann", item_id="dune").row(0, named=True)
     assert (dune["views"], dune["purchases"], dune["refunds"], dune["quantity"]) == (1, 2, 1, 3)
 
 
-def test_every_view_is_the_same_with_either_engine(
-    tiny_platform: Platform, new_lake: Build, spark_engine: SparkEngine
-) -> None:
-    lake = new_lake("views")
-    store = FeatureStore(tiny_platform, lake, engine_named("polars"))
-    whole = (date(2026, 1, 1), date(2026, 1, 6))
-    lake.replace(INTERACTIONS, store.compute(VIEWS["interactions"], *whole), whole)
-    spark = FeatureStore(tiny_platform, lake, spark_engine)
-    pairs = [(view(store), view(spark)) for view in READS]
-    assert [polars.equals(other) for polars, other in pairs] == [True] * len(READS)
-    assert all(polars.schema == other.schema and polars.height for polars, other in pairs)
+# --- Every rule ---
 
 
-READS: tuple[Callable[[FeatureStore], pl.DataFrame], ...] = (
-    lambda store: store.history(DAYS[1], 4),
-    *(partial(FeatureStore.compute, view=view, first=DAYS[0], last=DAYS[1]) for view in SNAPSHOTS),
-    lambda store: store.hits(*DAYS),
-    lambda store: store.titles(DAYS[1]).sort("item_id"),
-)
+def applied(store: FeatureStore) -> dict[str, Frame]:
+    """Every rule, with every switch on, applied to what is known on the last day."""
+    known, platform = store.known(DAYS[1]), store.platform
+    switches = platform.rules
+    interactions, users = known.newest(INTERACTIONS, 30), known.state(USERS)
+    items, seen = known.state(ITEMS), known.total(USERS_SEEN)
+    kept = rules.without_refunded(interactions, switches)
+    permission, with_adult = rules.adult_permission(users, switches), rules.with_adult_rule(items, switches)
+    blocked = rules.blocked(known.state(USER_BLOCKS), switches)
+    weighted = rules.weighted(kept, platform.event_weights)
+    return {
+        "daily_interactions": rules.daily_interactions(known.asked(EVENTS)),
+        "without_test_accounts": rules.without_test_accounts(interactions, users, switches),
+        "without_bots": rules.without_bots(interactions, seen, switches.bots),
+        "without_refunded": kept,
+        "weighted": weighted,
+        "decayed": rules.decayed(weighted, DAYS[1], switches),
+        "owned": rules.owned(known.total(PAIR_TOTALS), switches),
+        "blocked": blocked,
+        "adult_permission": permission,
+        "with_adult_rule": with_adult,
+        "without_unreleased": rules.without_unreleased(items, DAYS[0], switches).drop("ds"),
+        "without_withdrawn": rules.without_withdrawn(items, DAYS[1], switches).drop("ds"),
+        "without_excluded": rules.without_excluded(
+            interactions.select(*rules.PAIR, "ds"), blocked, permission, with_adult, others_may_see=False
+        ),
+        "segmented": rules.segmented(interactions.select("user_id", "item_id", "ds", "purchases"), platform.segments),
+    }
+
+
+def collected(store: FeatureStore, frames: Mapping[str, Frame]) -> dict[str, pl.DataFrame]:
+    """Each of the frames, in one action for all."""
+    labelled = [frame.with_columns(nw.lit(name).alias("rule")) for name, frame in frames.items()]
+    rows = store.engine.collect(nw.concat(labelled, how="diagonal"))
+    return {name: rows.filter(rule=name).select(frame.collect_schema().names()) for name, frame in frames.items()}
+
+
+def test_every_rule_is_the_same_with_either_engine(shop: Shop, spark_engine: SparkEngine) -> None:
+    tables = [collected(store, applied(store)) for store in (shop(engine_named("polars")), shop(spark_engine))]
+    public = [name for name, rule in inspect.getmembers(rules, inspect.isfunction) if rule.__module__ == rules.__name__]
+    assert set(tables[0]) == {name for name in public if not name.startswith("_")}
+    for name, expected in tables[0].items():
+        assert expected.height, name
+        assert_same(tables[1][name], expected)
+
+
+def test_every_view_is_the_same_with_either_engine(shop: Shop, spark_engine: SparkEngine) -> None:
+    polars, other = shop(engine_named("polars")), shop(spark_engine)
+    for view in (*SNAPSHOTS, VIEWS["interactions"], VIEWS["training_set"]):
+        expected = polars.compute(view, DAYS[1], DAYS[1])
+        assert expected.height, view.name
+        assert_same(other.compute(view, DAYS[1], DAYS[1]), expected)
+    assert set(expected["split"]) == {"train", "holdout", "release"}  # of the training set, the last of them
+    assert_same(other.titles(DAYS[1]), polars.titles(DAYS[1]))
+
+
+def test_a_range_of_days_is_the_same_with_either_engine(shop: Shop, spark_engine: SparkEngine) -> None:
+    eligible = [
+        store.compute(VIEWS["eligible_items"], *DAYS) for store in (shop(engine_named("polars")), shop(spark_engine))
+    ]
+    assert eligible[0]["ds"].n_unique() == 4
+    assert_same(*eligible)
+
+
+@dataclass(frozen=True)
+class Lists:
+    """A past in which there are only the lists of the families."""
+
+    frame: Frame
+
+    def rows(self, table: Table, first: date, last: date) -> Frame:
+        assert (table.key[0], first, last) == ("recommendations", *DAYS)
+        return self.frame
+
+    def state(self, log: Table, as_of: date) -> Frame:
+        raise NotImplementedError
+
+    total = state
+
+
+def test_the_scores_of_the_families_are_the_same_with_either_engine(shop: Shop, spark_engine: SparkEngine) -> None:
+    table = recommendations_table("popularity")
+    rows = [
+        (DAYS[1], "ann", ["dune", "emma", "walden"], [0.5, 0.25, -1.0], "3", False),
+        (DAYS[1], "bob", [], [], "3", False),
+        (DAYS[1], "eve", ["emma"], [0.5], "3", True),
+    ]
+    lists = pl.DataFrame(rows, schema=table.schema, orient="row")
+    types = "ds date, user_id string, item_ids array<string>, scores array<float>, version string, is_fallback boolean"
+    on_spark = spark_engine.spark.spark_session.createDataFrame(rows, types)
+    scores = []
+    for frame in (lists.lazy(), on_spark):
+        known = Known(shop(spark_engine).platform, DAYS[1], DAYS[0], Lists(nw.from_native(frame)))
+        scores.append(spark_engine.collect(VIEWS["family_scores"].compute(known).frame))
+    assert_same(*scores)
+    assert scores[0].select("user_id", "item_id", "rank", "score").rows() == [
+        *(("ann", "dune", 1, 0.5), ("ann", "emma", 2, 0.25), ("ann", "walden", 3, -1.0)),
+    ]
+    stores = [shop(engine) for engine in (engine_named("polars"), spark_engine)]
+    stores[0].lake.replace(table, lists, (DAYS[1], DAYS[1]))
+    read = [store.read("family_scores", DAYS[1]) for store in stores]
+    assert_same(*read)
+    assert read[0].equals(scores[0].sort("user_id", "rank"))
+
+
+def assert_same(found: pl.DataFrame, expected: pl.DataFrame) -> None:
+    """The same rows and types; floats may differ in their last digits."""
+    assert_frame_equal(found, expected, check_row_order=False, check_exact=False, rel_tol=0, abs_tol=1e-9)
 
 
 def test_a_table_that_was_never_written_and_days_without_rows_are_empty_on_spark(

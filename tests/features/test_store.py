@@ -292,7 +292,7 @@ def test_another_event_than_a_purchase_can_be_what_counts(open_shop: OpenShop, t
 # --- Point in time ---
 
 
-@settings(max_examples=7, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_nothing_that_happens_later_changes_what_is_known(
     facts_of: FactsOf, tell: OpenShop, data: st.DataObject
@@ -331,7 +331,7 @@ def test_a_planted_fact_is_unknown_the_day_before_and_known_on_its_day(
     assert different(views(without, 7), views(with_it, 7)) == changes
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_the_order_of_the_rows_at_rest_changes_nothing(facts_of: FactsOf, tell: OpenShop, data: st.DataObject) -> None:
     everything = data.draw(facts_of(1, 6))

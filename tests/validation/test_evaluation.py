@@ -1,6 +1,5 @@
 """Who is judged, on what, and the figures that come out."""
 
-import math
 from datetime import date, timedelta
 
 import numpy as np
@@ -11,7 +10,7 @@ from recsys_assets.columns import ELIGIBLE_ITEMS, EXCLUSIONS
 from recsys_assets.models import als
 from recsys_assets.models.family import HISTORY_SCHEMA, Interactions
 from recsys_assets.models.popularity import PopularityModel, PopularityParameters
-from recsys_assets.validation.evaluation import Holdout, figures, lists_for, mean_overlap, report_metrics
+from recsys_assets.validation.evaluation import Holdout, lists_for, mean_overlap
 
 BEFORE = date(2026, 2, 22)
 
@@ -56,46 +55,9 @@ def test_users_with_a_history_and_a_hit_are_judged_once_each_and_nobody_else() -
     assert holdout.users.to_list() == ["ann", "zoe"]
 
 
-def test_figures_are_means_over_the_judged_users_worked_by_hand() -> None:
-    holdout = holdout_of([("ann", "a"), ("bob", "a")], [("ann", "c"), ("bob", "b"), ("bob", "d"), ("cold", "a")])
-    values = figures(lists_of({"ann": "bc", "bob": "bcd", "cold": "a"}), holdout, pl.Series(["a", "b", "c", "d"]))
-    of_bob = (1 + 1 / 2) / (1 + 1 / math.log2(3))
-    assert values["ndcg_at_10"] == pytest.approx((1 / math.log2(3) + of_bob) / 2)
-    assert values["mrr_at_10"] == pytest.approx((1 / 2 + 1) / 2)
-    assert values["recall_at_50"] == 1
-
-
-def test_hits_on_items_that_the_candidate_has_never_seen_stay_in_all_and_leave_warm() -> None:
-    holdout = holdout_of([("ann", "a"), ("bob", "a")], [("ann", "b"), ("ann", "new"), ("bob", "new")])
-    values = figures(lists_of({"ann": "bc", "bob": "bc"}), holdout, pl.Series(["a", "b", "c"]))
-    assert values["recall_at_10"] == pytest.approx((1 / 2 + 0) / 2)
-    assert values["warm_recall_at_10"] == 1  # bob has nothing warm to find and does not pull it down
-    assert values["warm_hit_rate_at_10"] == 1
-    assert values["hit_rate_at_10"] == pytest.approx(1 / 2)
-
-
-def test_a_judged_user_without_a_list_counts_as_zero() -> None:
-    holdout = holdout_of([("ann", "a"), ("bob", "a")], [("ann", "b"), ("bob", "b")])
-    assert figures(lists_of({"ann": "b"}), holdout, pl.Series(["b"]))["hit_rate_at_10"] == pytest.approx(1 / 2)
-
-
-def test_a_hit_on_an_item_that_is_no_longer_on_sale_stays_in_the_ideal() -> None:
-    holdout = holdout_of([("ann", "a")], [("ann", "b"), ("ann", "gone")])
-    assert figures(lists_of({"ann": "b"}), holdout, pl.Series(["b", "gone"]))["warm_recall_at_10"] == pytest.approx(
-        1 / 2
-    )
-
-
-def test_coverage_is_the_share_of_eligible_items_that_somebody_was_shown() -> None:
-    holdout = holdout_of([("ann", "a"), ("bob", "a")], [("ann", "b"), ("bob", "b")], eligible="abcde")
-    values = figures(lists_of({"ann": "bc", "bob": "cd"}), holdout, pl.Series(["b"]))
-    assert values["catalogue_coverage"] == pytest.approx(3 / 5)
-
-
-def test_nobody_to_judge_leaves_every_mean_unknown() -> None:
-    values = figures(lists_of({}), holdout_of([], [("cold", "a")]), pl.Series(["a"]))
-    assert tuple(values) == report_metrics()
-    assert {value for name, value in values.items() if name != "catalogue_coverage"} == {None}
+def test_users_with_a_hit_and_without_a_history_are_the_cold_ones() -> None:
+    holdout = holdout_of(history=[("ann", "a")], hits=[("zoe", "c"), ("ann", "d"), ("bob", "b"), ("bob", "c")])
+    assert holdout.cold_users.to_list() == ["bob", "zoe"]
 
 
 def test_users_whom_a_model_does_not_know_are_judged_by_the_list_they_would_have_been_served() -> None:
@@ -108,6 +70,12 @@ def test_users_whom_a_model_does_not_know_are_judged_by_the_list_they_would_have
         "bob": ["c", "b", "a"],
         "eve": ["d", "c", "b", "a"],
     }
+
+
+def test_nobody_gets_no_list() -> None:
+    holdout = holdout_of([("ann", "a"), ("ann", "b")], [])
+    model = als.FAMILY.fit(holdout.histories, als.AlsParameters(factors=2), 0)
+    assert lists_for(model, popular("dc"), holdout, 30, pl.Series([], dtype=pl.String)).is_empty()
 
 
 def test_a_history_outside_the_window_counts_as_none() -> None:

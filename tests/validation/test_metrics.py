@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from recsys_assets.validation.metrics import (
     CUTOFFS,
-    catalogue_coverage,
     hit_matrix,
     mean_metrics,
     metric_names,
@@ -279,14 +278,3 @@ def test_random_lists_are_marked_as_a_loop_would_mark_them() -> None:
     for row, user in enumerate(users):
         ranked = [item in bought[user] for item in lists[user][:10]]
         assert marked[row].tolist() == ranked + [False] * (10 - len(ranked))
-
-
-def test_coverage_is_the_share_of_eligible_items_that_somebody_is_shown() -> None:
-    lists = lists_of({"ann": ["a", "b"], "bob": ["b", "c"], "eve": [], "zoe": None})
-    assert catalogue_coverage(lists, 4) == pytest.approx(3 / 4)
-
-
-def test_coverage_of_an_empty_catalogue_is_unknown_and_more_than_the_catalogue_is_refused() -> None:
-    assert catalogue_coverage(lists_of({"ann": []}), 0) is None
-    with pytest.raises(ValueError, match="only 1 are eligible"):
-        catalogue_coverage(lists_of({"ann": ["a", "b"]}), 1)
