@@ -27,6 +27,7 @@ SPARK_TYPES = {
     pl.Boolean(): "boolean",
     pl.Datetime("us", "UTC"): "timestamp",
     pl.List(pl.String): "array<string>",
+    pl.List(pl.Float32): "array<float>",
 }
 
 
