@@ -64,6 +64,11 @@ class PolarsEngine(Engine):
         cached: nw.LazyFrame[Any] = nw.from_native(frame.to_native().cache())
         return cached
 
+    def collect(self, frame: nw.LazyFrame[Any]) -> pl.DataFrame:
+        """See `Engine.collect`; what a plan holds in between passes in batches."""
+        rows: pl.DataFrame = frame.to_native().collect(engine="streaming")
+        return rows
+
     def numbers(self, frames: Sequence[nw.LazyFrame[Any]]) -> list[int]:
         """See `Engine.numbers`; what the plans have in common is computed once."""
         return [int(rows.item() or 0) for rows in pl.collect_all([frame.to_native() for frame in frames])]

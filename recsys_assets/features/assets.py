@@ -5,6 +5,8 @@ What a view means stays in `views`, what a check looks at in `checks`.
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -28,10 +30,12 @@ from recsys_assets.features.views import VIEWS
 from recsys_assets.partitions import day_partitions, day_to_history, slot_partitions, slot_to_days
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import column_lineage, day_range, described, slot_of, written
-from recsys_assets.slot_window import ONE_DAY, slot_window
+from recsys_assets.slot_window import ONE_DAY, days_between, slot_window
 from resources.engine import Engine
-from resources.lake import Days, DeltaLake
+from resources.lake import Days, DeltaLake, Spool
 
+DAYS_AT_ONCE = 30
+"""A longer range is computed in plans of this many days, so that a year of events needs no year's memory."""
 STATES_KEY = dg.AssetKey(PAST_STATES.key)
 
 
@@ -63,30 +67,44 @@ def _asset(platform: Platform, view: FeatureView) -> dg.AssetsDefinition:
         partitions = day_range(context) if by_day else (slot_of(context), slot_of(context))
         store = FeatureStore(platform, lake, engine)
         contents = day_contents(lake)
-        rows = _rows(store, view, partitions)
-        findings = key_findings(view, rows)
-        against = [finding.sentence for finding in findings if not finding.passed]
-        if against:
-            yield from _results(view.table, findings)
-            raise dg.Failure(f"{view.table.name} is left as it was: {'; '.join(against)}")
-        version = lake.replace(view.table, rows, partitions)
-        findings += _oddities(store, view, rows, partitions)
-        _record(store, view, partitions, contents)
-        last = partitions[1] if by_day else partitions[1] - ONE_DAY
-        more = {"removed_by_rule": store.removed(view, last), **column_lineage(view.table), **_by_split(view, rows)}
-        yield written(lake, view.table, rows, version, check_results=_results(view.table, findings), **more)
+        with TemporaryDirectory(prefix="recsys-features-") as folder:
+            rows = Spool(view.table, Path(folder, "rows"))
+            findings = _judged(store, view, partitions, rows)
+            against = [finding.sentence for finding in findings if not finding.passed]
+            if against:
+                yield from _results(view.table, findings)
+                raise dg.Failure(f"{view.table.name} is left as it was: {'; '.join(against)}")
+            version = lake.replace(view.table, rows, partitions)
+            findings += _oddities(store, view, rows, partitions)
+            _record(store, view, partitions, contents)
+            last = partitions[1] if by_day else partitions[1] - ONE_DAY
+            more = {"removed_by_rule": store.removed(view, last), **column_lineage(view.table), **_by_split(view, rows)}
+            yield written(lake, view.table, rows, version, check_results=_results(view.table, findings), **more)
 
     return rows_of_view
 
 
-def _rows(store: FeatureStore, view: FeatureView, partitions: Days) -> pl.DataFrame:
-    """The rows to store; a training set that cannot be trained on or judged by is refused."""
+def _judged(store: FeatureStore, view: FeatureView, partitions: Days, rows: Spool) -> list[Finding]:
+    """Compute and check the rows, portion by portion, up to the first that fails; all that pass say the same."""
+    findings: list[Finding] = []
+    for portion in _portions(store, view, partitions):
+        findings = key_findings(view, portion)
+        if not all(finding.passed for finding in findings):
+            break
+        rows.add(portion)
+    return findings
+
+
+def _portions(store: FeatureStore, view: FeatureView, partitions: Days) -> Iterator[pl.DataFrame]:
+    """The rows to store, some days at once; a training set that cannot be trained on or judged by is refused."""
+    first, last = partitions
     if view.partitions == "day":
-        return store.compute(view, *partitions)
-    slot = partitions[0]
-    rows = store.compute(view, slot - ONE_DAY, slot - ONE_DAY).with_columns(ds=pl.lit(slot))
-    require_rows(rows, slot_window(store.platform, slot))
-    return rows
+        for begin in days_between(first, last)[::DAYS_AT_ONCE]:
+            yield store.compute(view, begin, min(last, begin + (DAYS_AT_ONCE - 1) * ONE_DAY))
+        return
+    rows = store.compute(view, first - ONE_DAY, first - ONE_DAY).with_columns(ds=pl.lit(first))
+    require_rows(rows, slot_window(store.platform, first))
+    yield rows
 
 
 def _record(store: FeatureStore, view: FeatureView, partitions: Days, contents: Any) -> None:
@@ -97,13 +115,13 @@ def _record(store: FeatureStore, view: FeatureView, partitions: Days, contents: 
         record_view(store.lake, store.platform, view, partitions, contents)
 
 
-def _by_split(view: FeatureView, rows: pl.DataFrame) -> dict[str, int]:
+def _by_split(view: FeatureView, rows: Spool) -> dict[str, int]:
     if view.table is not TRAINING_SET:
         return {}
-    return {f"{split}_rows": n for split, n in rows.group_by("split").len().sort("split").iter_rows()}
+    return {f"{split}_rows": n for split, n in rows.scan().group_by("split").len().sort("split").collect().iter_rows()}
 
 
-def _oddities(store: FeatureStore, view: FeatureView, rows: pl.DataFrame, partitions: Days) -> list[Finding]:
+def _oddities(store: FeatureStore, view: FeatureView, rows: Spool, partitions: Days) -> list[Finding]:
     """What is worth a look and no reason to stop."""
     wanted = checks_of(view, has_catalogue=_has_catalogue(store.platform))
     limits = store.platform.view_checks
@@ -111,7 +129,8 @@ def _oddities(store: FeatureStore, view: FeatureView, rows: pl.DataFrame, partit
     findings = []
     if "items_are_known" in wanted:
         ever = store.lake.scan(ITEMS, (store.platform.first_day, last)).select("item_id").unique()
-        unknown = rows.lazy().join(ever, on="item_id", how="anti").select(pl.len()).collect().item()
+        unnamed = rows.scan().join(ever, on="item_id", how="anti").select(pl.len())
+        unknown = unnamed.collect(engine="streaming").item()
         findings.append(catalogue_finding(unknown, rows.height, limits.max_unknown_item_share))
     if "row_count_is_usual" in wanted:
         trailing = (first - timedelta(days=limits.trailing_days), last)

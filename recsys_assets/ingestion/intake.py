@@ -1,6 +1,7 @@
 """The files of some days, read from the landing and judged, portion by portion. Writing stays with the assets."""
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -108,7 +109,8 @@ def _judged_portions(
 
 def _content(file: DayFile, mapping: SourceMapping, platform: Platform) -> str:
     """A fingerprint of the file's bytes and of how they are read: the same one gives the same rows."""
-    reading = [mapping.model_dump_json(), platform.time_zone, str(platform.wrong_day_tolerance_minutes)]
+    how = json.dumps(mapping.model_dump(mode="json"), sort_keys=True)
+    reading = [how, platform.time_zone, str(platform.wrong_day_tolerance_minutes)]
     return hashlib.sha256("\n".join(reading).encode() + file.data).hexdigest()[:32]
 
 
