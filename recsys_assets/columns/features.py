@@ -146,7 +146,12 @@ PURCHASE_SEQUENCE = Table(
     "Per user, the last purchases in order, as of the end of the day.",
     (
         _END,
-        user_of(_INTERACTIONS),
+        Column(
+            "user_id",
+            pl.String,
+            USER.description,
+            derived_from=(*from_columns(_INTERACTIONS, "user_id"), *from_columns(_USERS, "is_test")),
+        ),
         Column(
             "item_ids",
             IDS,
@@ -164,7 +169,9 @@ PURCHASE_SEQUENCE = Table(
 )
 _HITS = (
     *from_columns(_INTERACTIONS, "ds", "purchases", "quantity"),
-    *from_columns("features/exclusions", "item_ids", "blocked_creators", "blocked_categories", "may_see_adult"),
+    *from_columns(_BLOCKS, "target", "target_id", "is_blocked"),
+    *from_columns(_USERS, "is_test", "is_adult_verified"),
+    *from_columns(_ITEMS, "creator", "category", "is_adult"),
 )
 TRAINING_SET = Table(
     ("features", "training_set"),

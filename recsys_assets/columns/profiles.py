@@ -2,17 +2,23 @@
 
 import polars as pl
 
-from recsys_assets.columns.table import UTC_MOMENT, Column, Table, day_column, from_columns, item_of, user_of
+from recsys_assets.columns.table import USER, UTC_MOMENT, Column, Table, day_column, from_columns, item_of
 
-_ITEMS, _INTERACTIONS = "sources/items", "features/interactions"
+_ITEMS, _USERS, _INTERACTIONS = "sources/items", "sources/users", "features/interactions"
 _END = day_column("the day at whose end it holds")
+
+
+def _of_customers(*columns: str) -> tuple[str, ...]:
+    """Columns of the interactions, where those of test accounts do not count."""
+    return (*from_columns(_INTERACTIONS, *columns), *from_columns(_USERS, "is_test"))
+
 
 USER_PROFILE = Table(
     ("features", "user_profile"),
     "Per user that was ever seen, what they did in the trailing window; zeros for who was away.",
     (
         _END,
-        user_of(_INTERACTIONS),
+        Column("user_id", pl.String, USER.description, derived_from=_of_customers("user_id")),
         Column("views", pl.Int64, "view events", "events", derived_from=from_columns(_INTERACTIONS, "views")),
         Column(
             "purchases",
@@ -67,27 +73,27 @@ ITEM_PROFILE = Table(
     (
         _END,
         item_of(_INTERACTIONS, _ITEMS),
-        Column("views", pl.Int64, "view events", "events", derived_from=from_columns(_INTERACTIONS, "views")),
+        Column("views", pl.Int64, "view events", "events", derived_from=_of_customers("views")),
         Column(
             "purchases",
             pl.Int64,
             "purchases that no refund took back",
             "events",
-            derived_from=from_columns(_INTERACTIONS, "purchases", "quantity"),
+            derived_from=_of_customers("purchases", "quantity"),
         ),
         Column(
             "buyers",
             pl.Int64,
             "different users who bought it and kept it",
             "users",
-            derived_from=from_columns(_INTERACTIONS, "user_id", "purchases", "quantity"),
+            derived_from=_of_customers("user_id", "purchases", "quantity"),
         ),
         Column(
             "value",
             pl.Float64,
             "money paid minus money refunded",
             "currency",
-            derived_from=from_columns(_INTERACTIONS, "value"),
+            derived_from=_of_customers("value"),
         ),
         Column(
             "last_at",
@@ -95,14 +101,14 @@ ITEM_PROFILE = Table(
             "moment of the last event in the window",
             "UTC",
             is_nullable=True,
-            derived_from=from_columns(_INTERACTIONS, "last_at"),
+            derived_from=_of_customers("last_at"),
         ),
         Column(
             "purchase_share",
             pl.Float64,
             "share of all purchases of the window that were of this item",
             "share",
-            derived_from=from_columns(_INTERACTIONS, "purchases", "quantity"),
+            derived_from=_of_customers("purchases", "quantity"),
         ),
         Column(
             "novelty",
@@ -110,7 +116,7 @@ ITEM_PROFILE = Table(
             "minus the binary logarithm of purchase_share; null without a purchase",
             "bits",
             is_nullable=True,
-            derived_from=from_columns(_INTERACTIONS, "purchases", "quantity"),
+            derived_from=_of_customers("purchases", "quantity"),
         ),
         Column(
             "first_seen_on",

@@ -59,7 +59,7 @@ def made_of(
     """
     meaning = _hash(
         {
-            "configured": _configured(platform, "rules", "event_weights", "segments"),
+            "configured": _configured(platform, "rules", "segments"),
             "sequence_length": platform.recommendations.sequence_length,
             "columns": _columns(view.table.schema),
             "version": view.version,

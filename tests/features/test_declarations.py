@@ -254,6 +254,12 @@ def test_every_materialization_shows_which_columns_its_columns_come_from(materia
         assert shown == {one.name: set(one.derived_from) for one in view.table.columns if one.derived_from}
 
 
+@pytest.mark.parametrize("view", STORED, ids=lambda view: view.name)
+def test_columns_come_from_exactly_the_tables_that_the_view_reads(view: FeatureView) -> None:
+    named = {one.rpartition(".")[0] for column in view.table.columns for one in column.derived_from}
+    assert named == {table.name for table in view.inputs}
+
+
 def test_every_materialization_shows_how_many_rows_it_wrote_and_where(
     materialized: dict[str, Any], shop: FeatureStore
 ) -> None:
