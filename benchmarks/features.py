@@ -1,10 +1,12 @@
-"""What ingestion costs on a year of a large shop, as ratios to a hand-written Polars pipeline on the same files.
+"""What a year of a large shop costs, as ratios to a hand-written Polars pipeline that makes the same tables.
 
     python benchmarks/features.py [--events N] [--keep FOLDER]
 
-The landing is drawn at random (see features_landing.py), brought into the lake in one Dagster run over all days, and
-by features_script.py into a lake of its own; both must hold the same rows. Then one more day lands. CPU seconds stand
-beside wall seconds: on a machine with other work they are the ones to compare.
+The landing is drawn at random (see features_landing.py). The platform backfills `events` and `interactions` in one
+Dagster run over all days (job `ingest`), and computes every snapshot view of the newest day in a second one (job
+`refresh`); features_script.py does the same into a lake of its own. Then one more day lands, and both do that day.
+Both lakes must hold the same rows. The time of Dagster's event log stands apart. CPU seconds stand beside wall
+seconds: on a machine with other work they are the ones to compare.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 from features_landing import CONFIGURATION, DAYS, FIRST_DAY, write_landing
 
 HERE = Path(__file__).resolve().parent
@@ -33,7 +36,17 @@ COMPARED = {
     "sources/rejected_rows": ("line",),
     "features/interactions": ("views", "carts", "purchases", "refunds", "quantity", "value"),
 }
+SNAPSHOTS = {
+    "features/exclusions": "user_id",
+    "features/eligible_items": "item_id",
+    "features/user_profile": "user_id",
+    "features/item_profile": "item_id",
+    "features/purchase_sequence": "user_id",
+}
+WORDS = {"ingest": "events and interactions", "snapshots": "snapshot views of the newest day"}
 Figures = dict[str, Any]
+Stages = dict[str, Figures]
+"""Figures of `ingest` and of `snapshots`."""
 
 
 def main() -> int:
@@ -62,23 +75,28 @@ def measure(folder: Path, events: int) -> int:
     year = (str(FIRST_DAY), str(LAST_DAY))
     day = (str(NEXT_DAY), str(NEXT_DAY))
     script = figures("features_script.py", [str(landing), str(script_lake), *year], environment)
-    platform = materialize("ingest", *year, environment)
+    platform = both_jobs(*year, environment)
     different = differences(folder / "home" / "lake", script_lake)
     for more in (folder / "landing-next").glob("*/*"):
         more.rename(landing / more.relative_to(folder / "landing-next"))
     script_day = figures("features_script.py", [str(landing), str(script_lake), *day], environment)
-    platform_day = materialize("ingest", *day, environment)
+    platform_day = both_jobs(*day, environment)
     report(events, (script, script_day), (platform, platform_day))
     different += differences(folder / "home" / "lake", script_lake)
     print("\n".join(different) or "both lakes hold the same rows")
     return 1 if different else 0
 
 
-def materialize(job: str, first: str, last: str, environment: Mapping[str, str], *assets: str) -> Figures:
-    """Run a job of the platform over a range of days in a process of its own; only these assets of it, where named.
+def both_jobs(first: str, last: str, environment: Mapping[str, str]) -> Stages:
+    """Ingest a range of days, and compute the snapshot views of the last one."""
+    return {
+        "ingest": materialize("ingest", first, last, environment),
+        "snapshots": materialize("refresh", last, last, environment, *SNAPSHOTS),
+    }
 
-    A snapshot view for one day: `materialize("recommend", day, day, environment, "features/exclusions")`.
-    """
+
+def materialize(job: str, first: str, last: str, environment: Mapping[str, str], *assets: str) -> Figures:
+    """Run a job of the platform over a range of days in a process of its own; only these assets of it, where named."""
     return figures("features_driven.py", [job, first, last, *assets], environment)
 
 
@@ -91,7 +109,11 @@ def figures(script: str, arguments: list[str], environment: Mapping[str, str]) -
 
 
 def differences(ours: Path, theirs: Path) -> list[str]:
-    """Each table whose days hold different numbers of rows, or other sums; money to the cent."""
+    """Each table that differs.
+
+    Of the large ones, each day must have the same number of rows and the same sums, money to the cent; the snapshot
+    views must be the same row by row, with fractions to six places.
+    """
     found = []
     for table, columns in COMPARED.items():
         sums = [pl.col(name).sum().cast(pl.Float64).round(2) for name in columns]
@@ -101,7 +123,21 @@ def differences(ours: Path, theirs: Path) -> list[str]:
         )
         if not here.equals(there):
             found.append(f"{table}: {here['len'].sum():,} rows, the script has {there['len'].sum():,}")
+    for table, key in SNAPSHOTS.items():
+        here, there = (
+            pl.scan_delta(str(lake / table)).with_columns(cs.float().round(6)).sort("ds", key).collect()
+            for lake in (ours, theirs)
+        )
+        if not here.equals(there.select(here.columns)):
+            found.append(f"{table}: not the same rows; {here.height:,}, the script has {there.height:,}")
     return found
+
+
+def total(stages: Stages) -> Figures:
+    """The stages together: their seconds, and the most memory of any."""
+    names = ("seconds", "cpu_seconds", "event_log_seconds", "event_log_cpu_seconds", "events")
+    sums: Figures = {name: sum(one.get(name, 0) for one in stages.values()) for name in names}
+    return {**sums, "peak_bytes": max(one["peak_bytes"] for one in stages.values())}
 
 
 def without_event_log(run: Figures, kind: str = "") -> float:
@@ -109,29 +145,44 @@ def without_event_log(run: Figures, kind: str = "") -> float:
     return float(run[f"{kind}seconds"] - run.get(f"event_log_{kind}seconds", 0.0))
 
 
-def report(events: int, script: tuple[Figures, Figures], platform: tuple[Figures, Figures]) -> None:
-    """Print the table."""
+def report(events: int, script: tuple[Stages, Stages], platform: tuple[Stages, Stages]) -> None:
+    """Print the table: the year and one more day, each of both sides, and what follows from them."""
     print(f"{events:,} events in {DAYS} days, {os.cpu_count()} cores{'':20}      wall       CPU    memory")
-    for name, (year, day) in (("hand-written script", script), ("recsys, ingest job", platform)):
-        line("  " + name + ", the year", year)
-        line("  " + name + ", one more day", day)
-    for step, seconds in platform[0]["steps"].items():
-        print(f"    of it in {step:43}{seconds:9.1f} s   its part of the event log included")
-    for run, words in zip(platform, ("the year", "one more day"), strict=True):
-        print(f"    besides, Dagster's event log, {words:22}{run['event_log_seconds']:9.1f} s   {run['events']} events")
-    print(f"  events per second{'':36}{events / without_event_log(platform[0]):9,.0f}")
-    wall, cpu = (without_event_log(platform[0], kind) / script[0][f"{kind}seconds"] for kind in ("", "cpu_"))
-    print(f"  ratio to the script{'':34}{wall:9.2f}  {cpu:8.2f}   goal: at most 1.5")
-    wall, cpu = (without_event_log(platform[1], kind) / script[1][f"{kind}seconds"] for kind in ("", "cpu_"))
-    print(f"  ratio to the script, one more day{'':20}{wall:9.2f}  {cpu:8.2f}")
-    shares = [without_event_log(day) * DAYS / without_event_log(year) for year, day in (platform, script)]
-    print(f"  one more day, in days of the year's work{'':13}{shares[0]:9.1f}   the script: {shares[1]:.1f}")
+    for words, ours, theirs in zip(("the year", "one more day"), platform, script, strict=True):
+        report_side(f"hand-written script, {words}", theirs)
+        report_side(f"recsys, {words}", ours)
+        log = total(ours)
+        print(f"    besides, Dagster's event log{log['event_log_seconds']:35.1f} s   {log['events']} events")
+    print(f"  events per second{'':36}{events / without_event_log(total(platform[0])):9,.0f}")
+    for words, ours, theirs, goal in zip(
+        ("the year", "one more day"), platform, script, ("   goal: at most 1.5", ""), strict=True
+    ):
+        print(f"  ratio to the script, {words:33}{ratios(total(ours), total(theirs))}{goal}")
+        for stage, name in WORDS.items():
+            print(f"    {name:50}{ratios(ours[stage], theirs[stage])}")
+    more = days_of_work(platform), days_of_work(script)
+    print(f"  one more day, in days of the year's work{'':13}{more[0]:9.1f}   the script: {more[1]:.1f}")
 
 
-def line(words: str, run: Figures) -> None:
-    """One line of the table: seconds without the event log, and the most memory that the process held."""
-    wall, cpu = without_event_log(run), without_event_log(run, "cpu_")
-    print(f"{words:54}{wall:8.1f} s{cpu:8.1f} s{run['peak_bytes'] / 1e9:7.2f} GB")
+def report_side(words: str, stages: Stages) -> None:
+    """The lines of one side: seconds without the event log, and the most memory that the process held."""
+    for name, run in {f"  {words}": total(stages), **{f"    {WORDS[name]}": stages[name] for name in WORDS}}.items():
+        wall, cpu = without_event_log(run), without_event_log(run, "cpu_")
+        print(f"{name:54}{wall:8.1f} s{cpu:8.1f} s{run['peak_bytes'] / 1e9:7.2f} GB")
+        for step, seconds in run.get("steps", {}).items():
+            print(f"      {step:48}{seconds:8.1f} s   its part of the event log included")
+
+
+def ratios(ours: Figures, theirs: Figures) -> str:
+    """Wall and CPU seconds as multiples of the script's."""
+    wall, cpu = (without_event_log(ours, kind) / without_event_log(theirs, kind) for kind in ("", "cpu_"))
+    return f"{wall:9.2f}  {cpu:8.2f}"
+
+
+def days_of_work(side: tuple[Stages, Stages]) -> float:
+    """What one more day costs, as a multiple of a 365th of the year."""
+    year, day = (without_event_log(total(stages)) for stages in side)
+    return day * DAYS / year
 
 
 if __name__ == "__main__":
