@@ -16,6 +16,7 @@ from recsys_assets.registry.assets import build_assets as registry_assets
 from recsys_assets.serving.assets import build_assets as serving_assets
 from recsys_assets.validation.assets import build_assets as validation_assets
 from recsys_assets.validation.blend import build_assets as blend_assets
+from recsys_assets.validation.served import build_assets as served_assets
 from resources.settings import Settings
 from resources.wiring import build_resources
 from sensors import build_sensors
@@ -26,6 +27,7 @@ ASSET_BUILDERS = (
     model_assets,
     validation_assets,
     blend_assets,
+    served_assets,
     registry_assets,
     recommendation_assets,
     serving_assets,

@@ -19,6 +19,7 @@ def build_jobs(platform: Platform) -> list[Any]:  # Dagster does not export the 
     - `refresh`: views of some days; what changed late is computed again, and anybody may backfill days.
     - `train`: one slot: training set, candidates, reports, releases, approvals.
     - `recommend`: one day: snapshot views, lists, publication.
+    - `decide`: the versions of one family: approve, refuse, go back, or record what somebody did in MLflow.
     """
     sources = [dg.AssetKey(["sources", name]) for name in platform.sources]
     folded = [dg.AssetKey(table.key) for table in (REJECTED_ROWS, INTERACTIONS, PAST_STATES)]
@@ -42,5 +43,10 @@ def build_jobs(platform: Platform) -> list[Any]:  # Dagster does not export the 
             "recommend",
             snapshots | dg.AssetSelection.groups("recommendations", "serving"),
             description="Compute and publish the lists of one day with the approved versions.",
+        ),
+        dg.define_asset_job(
+            "decide",
+            dg.AssetSelection.groups("approved"),
+            description="Approve, refuse or go back to a version of a family, or record what was done in MLflow.",
         ),
     ]

@@ -15,9 +15,9 @@ DATE_PLACE = "{date}"
 
 
 class Declared(BaseModel):
-    """Base of everything read from `recsys.yaml`: immutable, and a misspelt key is an error."""
+    """Base of everything read from `recsys.yaml`: immutable; a misspelt key and a number that is none are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Condition(Declared):

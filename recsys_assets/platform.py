@@ -20,6 +20,8 @@ from recsys_assets.mapping import Declared, SourceMapping
 
 BUNDLED_CONFIG = Path(__file__).with_name("ebook_store.yaml")
 FALLBACK_FAMILY = "popularity"
+RESERVED_NAMES = {"final", "verdicts", "segments", "user_metrics", "blends", "served"}
+"""Tables beside those of the families."""
 Share = Annotated[float, Field(ge=0, le=1)]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -112,6 +114,17 @@ class Gate(Declared):
 
     min_ndcg_at_10: Share = Field(0.0, description="ndcg_above_floor")
     min_gain_over_popularity: float = Field(0.0, description="beats_popularity: relative gain in NDCG at 10")
+    max_ndcg_drop: Share = Field(
+        0.05,
+        description="ndcg_not_below_approved: relative drop in NDCG at 10 that is allowed against an approved version; "
+        "1 allows any",
+    )
+    approved_days: Annotated[int, Field(ge=1)] = Field(
+        28, description="ndcg_not_below_approved: days, by slot, whose best approved version is compared too"
+    )
+    min_catalogue_coverage: Share = Field(
+        0.01, description="catalogue_coverage_above_floor: share of the eligible items that somebody is recommended"
+    )
     min_holdout_users: Annotated[int, Field(ge=1)] = Field(50, description="enough_holdout_users")
     min_release_overlap: Share = Field(0.1, description="share of a list's first 50 that candidate and release share")
 
@@ -119,19 +132,32 @@ class Gate(Declared):
 class FamilySettings(Declared):
     """One model family: how it is trained, judged, approved and blended."""
 
-    window_days: Annotated[int, Field(ge=1)] = Field(365, description="days that the family is fitted on")
+    window_days: Annotated[int, Field(ge=1)] = Field(
+        365, description="newest days that the family is fitted on, of those that training.train_days lets it see"
+    )
     history_days: Annotated[int, Field(ge=1)] | None = Field(
         None, description="days of a user's history that are ranked with; default: window_days"
     )
     parameters: dict[str, Any] = Field({}, description="hyper-parameters; the family's own class checks them")
     gate: Gate = Gate()
-    approval: Literal["automatic", "manual"] = "automatic"
+    approval: Literal["automatic", "manual"] = Field(
+        "automatic", description="whether a release that has passed serves at once, or waits for a person"
+    )
     weight: Annotated[float, Field(ge=0)] = Field(1.0, description="weight in the blend")
 
     @property
     def ranked_days(self) -> int:
         """Days of a user's history that are ranked with, the same in validation, daily inference and real time."""
         return self.history_days or self.window_days
+
+
+class Blend(Declared):
+    """What a change of the families' weights must show on the holdout of a slot before it is in force."""
+
+    max_ndcg_drop: Share = Field(
+        0.05, description="relative drop in NDCG at 10 that is allowed against the weights in force; 1 allows any"
+    )
+    min_holdout_users: Annotated[int, Field(ge=1)] = Field(50, description="fewer users are too few to judge by")
 
 
 class Recommendations(Declared):
@@ -157,6 +183,7 @@ class Platform(Declared):
     hit_event: Literal["purchase", "view", "cart", "wish"] = "purchase"
     training: Training = Training()
     families: dict[str, FamilySettings]
+    blend: Blend = Blend()
     recommendations: Recommendations = Recommendations()
 
     @property
@@ -195,7 +222,7 @@ class Platform(Declared):
     def _has_the_fallback(cls, families: dict[str, FamilySettings]) -> dict[str, FamilySettings]:
         if FALLBACK_FAMILY not in families:
             raise ValueError(f"{FALLBACK_FAMILY} must be among the families: it is the fallback and the baseline")
-        reserved = {"final", "verdicts"} & set(families)
+        reserved = RESERVED_NAMES & set(families)
         if reserved:
             raise ValueError(f"{reserved.pop()!r} is the platform's own name; call the family something else")
         return families

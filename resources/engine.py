@@ -47,9 +47,11 @@ class Engine(dg.ConfigurableResource):
         rows: pl.DataFrame = frame.collect(backend="polars").to_native()
         return rows
 
-    def numbers(self, frames: Sequence[nw.LazyFrame[Any]]) -> list[int]:
-        """Run plans that give one number each."""
-        return [int(self.collect(frame).item() or 0) for frame in frames]
+    def collect_with(
+        self, frame: nw.LazyFrame[Any], numbers: Sequence[nw.LazyFrame[Any]]
+    ) -> tuple[pl.DataFrame, list[int]]:
+        """Run a plan, and besides plans that give one number each; an engine may compute what they share once."""
+        return self.collect(frame), [int(self.collect(number).item() or 0) for number in numbers]
 
 
 class PolarsEngine(Engine):
@@ -69,9 +71,13 @@ class PolarsEngine(Engine):
         rows: pl.DataFrame = frame.to_native().collect(engine="streaming")
         return rows
 
-    def numbers(self, frames: Sequence[nw.LazyFrame[Any]]) -> list[int]:
-        """See `Engine.numbers`; what the plans have in common is computed once."""
-        return [int(rows.item() or 0) for rows in pl.collect_all([frame.to_native() for frame in frames])]
+    def collect_with(
+        self, frame: nw.LazyFrame[Any], numbers: Sequence[nw.LazyFrame[Any]]
+    ) -> tuple[pl.DataFrame, list[int]]:
+        """See `Engine.collect_with`."""
+        plans = [one.to_native() for one in (frame, *numbers)]
+        rows, *counted = pl.collect_all(plans, engine="streaming")
+        return rows, [int(one.item() or 0) for one in counted]
 
 
 class SparkEngine(Engine):

@@ -16,7 +16,7 @@ from typing import Protocol
 import dagster as dg
 import polars as pl
 from deltalake import DeltaTable, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 COMMIT_ATTEMPTS = 12
 BATCH_ROWS = 100_000
@@ -151,12 +151,13 @@ class DeltaLake(dg.ConfigurableResource):
         if table is not None:
             table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)
 
-    def scan(self, table: StoredTable, days: Days | None = None) -> pl.LazyFrame:
+    def scan(self, table: StoredTable, days: Days | None = None, version: int | None = None) -> pl.LazyFrame:
         """Read a table lazily.
 
         Args:
             table: What to read.
             days: Only these partitions; default: all.
+            version: As of this Delta version; default: now.
 
         Returns:
             The rows; none where the table was never written, and nulls in a column that is younger than the table.
@@ -164,12 +165,24 @@ class DeltaLake(dg.ConfigurableResource):
         stored = self.table(table.name)
         if stored is None:
             return pl.LazyFrame(schema=table.schema)
+        if version is not None:
+            stored.load_as_version(version)
         frame = pl.scan_delta(stored)
         there = set(frame.collect_schema())
         younger = [name for name in table.schema.names() if name not in there]
         frame = frame.with_columns(pl.lit(None, table.schema[name]).alias(name) for name in younger)
         frame = frame.select(table.schema.names())
         return frame if days is None else frame.filter(pl.col(PARTITION).is_between(*days))
+
+    def rows_if_kept(self, table: StoredTable, days: Days, version: int | None = None) -> pl.DataFrame | None:
+        """The rows of some partitions, now or as of a Delta version; None where that version can be read no more.
+
+        So it is when a data file of it was vacuumed away or is damaged, or when the log reaches back less far.
+        """
+        try:
+            return self.scan(table, days, version).collect()
+        except (FileNotFoundError, DeltaError, pl.exceptions.ComputeError, pl.exceptions.PanicException):
+            return None  # polars panics on a file that is shorter than the log says
 
     def replace(
         self,

@@ -5,39 +5,33 @@ and what is in an artifact, is the business of `recsys_assets.registry` and `rec
 mlflow is imported where it is used, because its import takes seconds.
 """
 
-import logging
-import os
 import tempfile
 import urllib.request
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import dagster as dg
+
+from resources.quiet_mlflow import quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 
+FoundT = TypeVar("FoundT")
 Status = Literal["PendingManualApproval", "Approved", "Rejected"]
 STATUSES: tuple[Status, ...] = ("PendingManualApproval", "Approved", "Rejected")
 APPROVED_ALIAS = "approved"
+SLOT_TAG = "slot"
 VERSIONS_PER_PAGE = 1_000
 CHECK_SECONDS = 5.0
 NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 """MLflow's codes for a model, version or alias that is not there; any other error is a failure."""
-QUIET_MLFLOW = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # By default a server that is gone is asked for minutes before anybody is told.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}
 
 
 class RegistryError(Exception):
@@ -75,13 +69,22 @@ class ModelRegistry(dg.ConfigurableResource):
     Attributes:
         tracking_uri: An MLflow server, or `sqlite:///...`.
         artifact_root: Folder for artifacts when no server decides; empty where one does.
+        lock_folder: Folder for the locks of whoever decides on a family; empty where nobody else does.
     """
 
     tracking_uri: str
     artifact_root: str = ""
+    lock_folder: str = ""
 
     def register(
-        self, family: str, slot: date, folder: Path, *, tags: Mapping[str, str], params: Mapping[str, str]
+        self,
+        family: str,
+        slot: date,
+        folder: Path,
+        *,
+        tags: Mapping[str, str],
+        params: Mapping[str, str],
+        wrapper: Path | None = None,
     ) -> ModelVersion:
         """Make a version of a freshly trained candidate; its status is pending.
 
@@ -91,6 +94,7 @@ class ModelRegistry(dg.ConfigurableResource):
             folder: The candidate artifact, stored under `candidate`.
             tags: Further tags of the version.
             params: Hyper-parameters, logged on the run.
+            wrapper: An `MLmodel` with its files, stored beside the artifacts, which it finds there.
         """
         name = _registered_name(family)
         client = self._client
@@ -98,14 +102,11 @@ class ModelRegistry(dg.ConfigurableResource):
         for key, value in params.items():
             client.log_param(run.info.run_id, key, value)
         client.log_artifacts(run.info.run_id, str(folder), "candidate")
+        if wrapper is not None:
+            client.log_artifacts(run.info.run_id, str(wrapper))
         self._ensure_registered(name)
-        status: Status = "PendingManualApproval"
-        all_tags = {
-            "slot": str(slot),
-            "approval_status": status,
-            "status_reason": "trained, not yet validated",
-            **tags,
-        }
+        status = {"approval_status": "PendingManualApproval", "status_reason": "trained, not yet validated"}
+        all_tags = {SLOT_TAG: str(slot), **status, **tags}
         created = client.create_model_version(name, run.info.artifact_uri, run.info.run_id, tags=all_tags)
         return _version(family, created)
 
@@ -138,17 +139,31 @@ class ModelRegistry(dg.ConfigurableResource):
         entries = [Metric(key, value, now, 0) for key, value in metrics.items()]
         self._client.log_batch(version.run_id, metrics=entries)
 
+    def log_steps(self, version: ModelVersion, name: str, values: Sequence[float]) -> None:
+        """Put a figure that changes step by step on the version's run, counted from 1: MLflow draws its curve."""
+        from mlflow.entities import Metric
+
+        if values:
+            now = int(datetime.now(tz=UTC).timestamp() * 1000)
+            entries = [Metric(name, value, now, step) for step, value in enumerate(values, start=1)]
+            self._client.log_batch(version.run_id, metrics=entries)
+
     def metrics(self, version: ModelVersion) -> dict[str, float]:
         """The figures on the version's run."""
         return dict(self._client.get_run(version.run_id).data.metrics)
 
+    def params(self, version: ModelVersion) -> dict[str, str]:
+        """The hyper-parameters on the version's run."""
+        return dict(self._client.get_run(version.run_id).data.params)
+
     def versions(self, family: str) -> list[ModelVersion]:
-        """All versions of a family, the newest first; none where it was never trained."""
+        """All versions of a family, the newest first; what somebody registered by hand is none of them."""
         name = _registered_name(family)
         found = self._client.search_model_versions(
             f"name = '{name}'", max_results=VERSIONS_PER_PAGE, order_by=["version_number DESC"]
         )
-        return sorted((_version(family, item) for item in found), key=lambda item: -item.version)
+        ours = (_version(family, item) for item in found if SLOT_TAG in item.tags)
+        return sorted(ours, key=lambda item: -item.version)
 
     def version(self, family: str, number: int) -> ModelVersion:
         """One version.
@@ -156,26 +171,19 @@ class ModelRegistry(dg.ConfigurableResource):
         Raises:
             RegistryError: There is none with this number.
         """
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return _version(family, self._client.get_model_version(_registered_name(family), str(number)))
-        except MlflowException as error:
-            if error.error_code not in NOT_FOUND:
-                raise
-            raise RegistryError(f"{family} has no version {number}; `recsys models` lists them") from error
+        found = _if_there(lambda: self._client.get_model_version(_registered_name(family), str(number)))
+        if found is None:
+            raise RegistryError(f"{family} has no version {number}; `recsys models` lists them")
+        return _version(family, found)
 
     def approved(self, family: str) -> ModelVersion | None:
-        """The version that the alias `approved` points at, or None."""
-        from mlflow.exceptions import MlflowException
+        """The version that the alias `approved` points at, or None.
 
-        try:
-            found = self._client.get_model_version_by_alias(_registered_name(family), APPROVED_ALIAS)
-        except MlflowException as error:
-            if error.error_code in NOT_FOUND:
-                return None
-            raise
-        return _version(family, found)
+        Raises:
+            RegistryError: Somebody pointed it at a version that was registered by hand.
+        """
+        found = _if_there(lambda: self._client.get_model_version_by_alias(_registered_name(family), APPROVED_ALIAS))
+        return None if found is None else _version(family, found)
 
     def set_status(self, version: ModelVersion, status: Status, reason: str) -> None:
         """Say where a version stands in its life, and why."""
@@ -191,6 +199,23 @@ class ModelRegistry(dg.ConfigurableResource):
         """Move the alias that decides what serves."""
         name = _registered_name(version.family)
         self._client.set_registered_model_alias(name, APPROVED_ALIAS, str(version.version))
+
+    def remove_approved(self, family: str) -> None:
+        """Remove the alias: no version of the family serves."""
+        self._client.delete_registered_model_alias(_registered_name(family), APPROVED_ALIAS)
+
+    def family_tag(self, family: str, key: str) -> str | None:
+        """A tag of the family itself, beside those of its versions; None where it is not set."""
+        found = _if_there(lambda: self._client.get_registered_model(_registered_name(family)))
+        return None if found is None else found.tags.get(key)
+
+    def tag_family(self, family: str, key: str, value: str | None) -> None:
+        """Set a tag of the family itself, or remove it."""
+        name = _registered_name(family)
+        if value is None:
+            self._client.delete_registered_model_tag(name, key)
+        else:
+            self._client.set_registered_model_tag(name, key, value)
 
     def check(self) -> None:
         """Ask a tracking server whether it is there; a local database is opened when it is first needed.
@@ -211,20 +236,11 @@ class ModelRegistry(dg.ConfigurableResource):
 
     @cached_property
     def _client(self) -> "MlflowClient":
-        for variable, value in QUIET_MLFLOW.items():
-            os.environ.setdefault(variable, value)
         if self.tracking_uri.startswith("sqlite:///"):
             Path(self.tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():  # of MLflow's own use of its dependencies
-            warnings.simplefilter("ignore")
+        with quiet_mlflow():
             from mlflow import MlflowClient
 
-            for noisy in (
-                "alembic",
-                "mlflow",
-                "mlflow.store.db.utils",
-            ):  # they tell of every table that they create
-                logging.getLogger(noisy).setLevel(logging.ERROR)
             return MlflowClient(self.tracking_uri, self.tracking_uri)
 
     def _experiment(self, name: str) -> str:
@@ -244,6 +260,18 @@ class ModelRegistry(dg.ConfigurableResource):
                 raise
 
 
+def _if_there(ask: Callable[[], FoundT]) -> FoundT | None:
+    """What MLflow answers; None where it has no such model, version or alias."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return ask()
+    except MlflowException as error:
+        if error.error_code in NOT_FOUND:
+            return None
+        raise
+
+
 def _registered_name(family: str) -> str:
     if not family.isidentifier():
         raise ValueError(f"{family!r} cannot be the name of a family")
@@ -252,6 +280,11 @@ def _registered_name(family: str) -> str:
 
 def _version(family: str, found: "MlflowVersion") -> ModelVersion:
     tags = dict(found.tags)
+    if SLOT_TAG not in tags:
+        raise RegistryError(
+            f"version {found.version} of {found.name} was registered by hand: it has no tag {SLOT_TAG!r} and cannot "
+            f"serve; point the alias {APPROVED_ALIAS!r} at one of those that `recsys models {family}` lists"
+        )
     status: Status = "PendingManualApproval"
     status = next((one for one in STATUSES if one == tags.get("approval_status")), status)
     return ModelVersion(
@@ -260,7 +293,7 @@ def _version(family: str, found: "MlflowVersion") -> ModelVersion:
         run_id=str(found.run_id),
         status=status,
         status_reason=tags.get("status_reason", ""),
-        slot=date.fromisoformat(tags["slot"]),
+        slot=date.fromisoformat(tags[SLOT_TAG]),
         tags=tags,
         created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, tz=UTC),
     )

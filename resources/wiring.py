@@ -70,7 +70,9 @@ def build_engine(settings: Settings) -> Engine:
 
 def build_model_registry(settings: Settings) -> ModelRegistry:
     """MLflow: the server that the environment names, or SQLite and files under the home."""
+    locks, folder = str(settings.home / "locks"), settings.home / "mlflow"
     if settings.has_tracking_uri:
-        return ModelRegistry(tracking_uri=dg.EnvVar("MLFLOW_TRACKING_URI"))
-    folder = settings.home / "mlflow"
-    return ModelRegistry(tracking_uri=f"sqlite:///{folder}/mlflow.db", artifact_root=str(folder / "artifacts"))
+        return ModelRegistry(tracking_uri=dg.EnvVar("MLFLOW_TRACKING_URI"), lock_folder=locks)
+    return ModelRegistry(
+        tracking_uri=f"sqlite:///{folder}/mlflow.db", artifact_root=str(folder / "artifacts"), lock_folder=locks
+    )

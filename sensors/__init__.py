@@ -6,6 +6,7 @@ Nothing is remembered between ticks beyond what Dagster, the lake and the landin
 import dagster as dg
 
 from recsys_assets.platform import Platform
+from sensors.approvals import build_approvals_sensor
 from sensors.inference import build_inference_sensor
 from sensors.landing import build_landing_sensor
 from sensors.refresh import build_refresh_sensor
@@ -19,4 +20,5 @@ def build_sensors(platform: Platform) -> list[dg.SensorDefinition]:
         build_training_sensor(platform),
         build_inference_sensor(platform),
         build_refresh_sensor(platform),
+        build_approvals_sensor(platform),
     ]

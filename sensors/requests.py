@@ -31,26 +31,39 @@ def asset_selection(start: Start) -> list[dg.AssetKey] | None:
 def run_requests(starts: list[Start], attempts: Attempts, waiting_for: str) -> list[dg.RunRequest] | dg.SkipReason:
     """What a sensor returns.
 
-    Dagster never starts the same key twice for a sensor, whatever became of the run, so each attempt has its own.
-
     Args:
         starts: What is due.
         attempts: What became of earlier runs with the same keys.
         waiting_for: What a tick without any request says.
     """
-    given_up = [start.run_key for start in starts if attempts.failed[start.run_key] >= MOST_ATTEMPTS]
     requests = [
         dg.RunRequest(
-            run_key=f"{start.run_key}#{attempts.ended[start.run_key]}",
+            run_key=start.run_key,
             job_name=start.job,
             partition_key=partition_key(start),
             tags=run_tags(start),
             asset_selection=asset_selection(start),
         )
         for start in starts
-        if start.run_key not in given_up
     ]
-    if requests:
-        return requests
+    return worth_trying(requests, attempts, waiting_for)
+
+
+def worth_trying(
+    requests: list[dg.RunRequest], attempts: Attempts, waiting_for: str
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """The requests without those that have failed too often, each with the number of its attempt in its key.
+
+    Dagster never starts the same key twice for a sensor, whatever became of the run, so each attempt has its own.
+    """
+    due = {request.run_key or "": request for request in requests}
+    given_up = [key for key in due if attempts.failed[key] >= MOST_ATTEMPTS]
+    tried = [
+        request.with_replaced_attrs(run_key=f"{key}#{attempts.ended[key]}")
+        for key, request in due.items()
+        if key not in given_up
+    ]
+    if tried:
+        return tried
     failed = f"failed {MOST_ATTEMPTS} times, waits for a change: {', '.join(given_up)}"
     return dg.SkipReason(failed if given_up else waiting_for)

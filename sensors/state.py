@@ -19,6 +19,7 @@ from recsys_assets.serving.assets import ONLINE_STORE_KEY
 from recsys_assets.serving.generations import current
 from recsys_assets.slot_window import ONE_DAY, SlotWindow, days_between, slot_window
 from recsys_assets.validation.gate import required_checks
+from recsys_assets.validation.stored_weights import blend_recipe, serving_weights, stored_recipes
 from resources.lake import DeltaLake
 from resources.landing import Landing
 from resources.online_store import OnlineStore
@@ -88,14 +89,19 @@ def read_windows(platform: Platform, now: datetime) -> list[SlotWindow]:
 
 
 def read_outcomes(platform: Platform, lake: DeltaLake, instance: dg.DagsterInstance) -> dict[date, Outcome]:
-    """What became of each slot that was trained: the least finished of its families speaks for it."""
+    """What became of each slot that was trained: the least finished of its families speaks for it.
+
+    A slot that has judged other weights than those that are configured by now, or by other thresholds, is not finished.
+    """
     verdicts = lake.scan(VERDICTS).select("ds", "family", "version", "recipe", "check", "passed").collect()
     approved_up_to = {family: newest_slot_ever_approved(instance, family) for family in platform.families}
     outcomes: dict[date, Outcome] = {}
+    recipe, judged_by = blend_recipe(platform), stored_recipes(lake)
     for (slot,), rows in verdicts.group_by("ds"):
         if isinstance(slot, date):
             found = [_outcome(platform, family, slot, rows, approved_up_to[family]) for family in platform.families]
-            outcomes[slot] = "unfinished" if "unfinished" in found else found[0]
+            is_finished = "unfinished" not in found and judged_by.get(slot, recipe) == recipe
+            outcomes[slot] = found[0] if is_finished else "unfinished"
     return outcomes
 
 
@@ -111,7 +117,8 @@ def running_inferences(instance: dg.DagsterInstance) -> frozenset[str]:
 
 def features_state(platform: Platform, lake: DeltaLake) -> str:
     """The state of the features that inference reads, and of the configuration that lists are made by."""
-    return f"features-{content_hash(day_contents(lake))}:{lists_hash(platform)}"
+    weights = serving_weights(lake, platform, date.max)
+    return f"features-{content_hash(day_contents(lake))}:{lists_hash(platform, weights)}"
 
 
 def read_approvals(platform: Platform, instance: dg.DagsterInstance) -> dict[str, int]:

@@ -39,6 +39,10 @@ GRAPH = {
     "validation/popularity": (SLOTS, {"features/training_set", "models/popularity"}),
     "validation/als": (SLOTS, {"features/training_set", "models/popularity", "models/als"}),
     "validation/final": (SLOTS, {"features/training_set", "models/popularity", "models/als"}),
+    "validation/served": (
+        SLOTS,
+        {"features/interactions", "recommendations/popularity", "recommendations/als", "recommendations/final"},
+    ),
     "releases/popularity": (SLOTS, {"features/training_set", "validation/popularity"}),
     "releases/als": (SLOTS, {"features/training_set", "validation/als"}),
     "approved/popularity": (None, {"releases/popularity"}),
@@ -111,14 +115,14 @@ def test_blocking_checks_stand_before_release_and_approval(definitions: dg.Defin
 def test_sensors_are_switched_on_and_start_the_jobs(definitions: dg.Definitions) -> None:
     sensors = list(definitions.sensors or ())
     assert {sensor.job_name: sensor.default_status for sensor in sensors} == dict.fromkeys(
-        ("ingest", "refresh", "train", "recommend"), dg.DefaultSensorStatus.RUNNING
+        ("ingest", "refresh", "train", "recommend", "decide"), dg.DefaultSensorStatus.RUNNING
     )
 
 
 def test_loading_the_location_imports_none_of_the_slow_libraries() -> None:
     code = (
         "import sys, recsys_assets.definitions as d; d.defs();"
-        "print([name for name in ('mlflow', 'pyspark', 'implicit', 'boto3') if name in sys.modules])"
+        "print([name for name in ('mlflow', 'pyspark', 'implicit', 'boto3', 'matplotlib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -228,7 +228,7 @@ class TestFamilies:
             file, content(families={"als": {}})
         )
 
-    @pytest.mark.parametrize("name", ["final", "verdicts"])
+    @pytest.mark.parametrize("name", ["final", "verdicts", "segments", "user_metrics", "blends", "served"])
     def test_the_platforms_own_names_are_taken(self, file: Path, name: str) -> None:
         message = refusal(file, content(**{f"families__{name}": {}}))
         assert f"{name!r} is the platform's own name" in message
@@ -254,3 +254,19 @@ class TestFiles:
         file.write_bytes(b"\xff\xfe\x00")
         with pytest.raises(ConfigurationError, match="cannot be read"):
             load_platform(file)
+
+
+def test_a_family_configured_twice_is_refused_with_its_name_and_line(file: Path) -> None:
+    written = yaml.safe_dump(content(families__als={"window_days": 30}), sort_keys=False)
+    file.write_text(f"{written}  als: {{window_days: 60}}\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="the key 'als' is given twice, again in line"):
+        load_platform(file)
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.inf"])
+@pytest.mark.parametrize("key", ["event_weights.purchase", "families.popularity.weight", "rules.half_life_days"])
+def test_a_number_that_is_none_is_refused_with_its_key(file: Path, key: str, number: str) -> None:
+    written = content(**{key.replace(".", "__"): 1.0})
+    file.write_text(yaml.safe_dump(written).replace("1.0", number), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=f"{key}: Input should be a finite number"):
+        load_platform(file)

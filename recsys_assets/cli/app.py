@@ -10,9 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from recsys_assets.features.store import UnknownViewError
+from recsys_assets.features.training_set import TooLittleHistoryError
 from recsys_assets.ingestion.draft import NothingToDraftError
 from recsys_assets.ingestion.raw_rows import UnreadableFileError
+from recsys_assets.models.artifact import ArtifactError
 from recsys_assets.platform import ConfigurationError
+from recsys_assets.registry.approval import RefusedError
 from resources.landing import LandingError
 from resources.model_registry import RegistryError
 from resources.online_store import OnlineStoreError
@@ -25,13 +28,28 @@ EXPECTED_ERRORS = (
     NothingToDraftError,
     UnreadableFileError,
     RegistryError,
+    ArtifactError,
     OnlineStoreError,
     UnknownViewError,
+    TooLittleHistoryError,
+    RefusedError,
 )
 
 Users = Annotated[int, typer.Option(min=1, help="Users on the first day.")]
 Items = Annotated[int, typer.Option(min=1, help="Books on the first day.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed writes the same bytes.")]
+FamilyName = Annotated[str, typer.Argument(help="The model family, such as als.")]
+Version = Annotated[int, typer.Argument(min=1, help="The number of the version.")]
+By = Annotated[str | None, typer.Option(metavar="NAME", help="Who decides; default: your user name.")]
+
+
+def _said(reason: str) -> str:
+    if not reason.strip():
+        raise typer.BadParameter("must say why")
+    return reason
+
+
+Why = Annotated[str, typer.Option("--reason", callback=_said, help="Why, for the registry and the history.")]
 
 
 def _named(user_id: str) -> str:
@@ -144,11 +162,59 @@ def stop() -> None:
 
 
 @app.command()
-def models() -> None:
-    """Show every model version: what is in production, what waits, what was refused and why."""
+def models(
+    family: Annotated[str | None, typer.Argument(help="Only this family.")] = None,
+    version: Annotated[int | None, typer.Argument(min=1, help="The page of this version.")] = None,
+    diff: Annotated[
+        tuple[str, int, int] | None,
+        typer.Option("--diff", metavar="FAMILY V1 V2", help="What differs between two versions, and their lists."),
+    ] = None,
+) -> None:
+    """Show model versions: what is in production, what waits, what was refused and why, and who decided when."""
     from recsys_assets.cli.models import models_command
 
-    models_command()
+    if diff is not None and family is not None:
+        raise typer.BadParameter("takes the family and both versions itself: --diff FAMILY V1 V2", param_hint="--diff")
+    models_command(family, version, diff)
+
+
+@app.command()
+def approve(family: FamilyName, version: Version, reason: Why, by: By = None) -> None:
+    """Put a version in production. It must have passed the gate; that it was rejected before is overruled."""
+    from recsys_assets.cli.decide import decide_command
+
+    decide_command("approve", family, version, reason, by)
+
+
+@app.command()
+def reject(family: FamilyName, version: Version, reason: Why, by: By = None) -> None:
+    """Refuse a version that is not in production."""
+    from recsys_assets.cli.decide import decide_command
+
+    decide_command("reject", family, version, reason, by)
+
+
+@app.command()
+def rollback(
+    family: FamilyName,
+    reason: Why,
+    to: Annotated[
+        int | None, typer.Option(min=1, metavar="VERSION", help="Default: the newest approved one before.")
+    ] = None,
+    by: By = None,
+) -> None:
+    """Go back to an earlier version; the one in production is refused and does not come back by itself."""
+    from recsys_assets.cli.decide import decide_command
+
+    decide_command("rollback", family, to or 0, reason, by)
+
+
+@app.command()
+def reproduce(family: FamilyName, version: Version) -> None:
+    """Make a version again from its recorded rows, parameters and seed, and compare; nothing is stored."""
+    from recsys_assets.cli.reproduce import reproduce_command
+
+    reproduce_command(family, version)
 
 
 @app.command()
@@ -174,6 +240,35 @@ def backfill(
     from recsys_assets.cli.features import backfill_command
 
     backfill_command(views, from_.date(), to.date())
+
+
+@app.command()
+def families(
+    family: Annotated[str | None, typer.Argument(help="The family whose page to show; default: all of them.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="For a documentation site.")] = False,
+) -> None:
+    """Show the model families that there are, with their hyper-parameters."""
+    from recsys_assets.cli.families import families_command
+
+    families_command(family, markdown=markdown)
+
+
+@app.command()
+def tune(
+    family: Annotated[str, typer.Argument(help="The family, configured or not, such as als.")],
+    trials: Annotated[
+        int, typer.Option(min=1, help="How many settings to try; the first are the configured ones.")
+    ] = 30,
+    slot: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="Default: the newest slot whose days are ingested."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed tries the same settings.")] = 0,
+) -> None:
+    """Search hyper-parameters on the days before the holdout, and print the YAML to paste."""
+    from recsys_assets.cli.tune import tune_command
+
+    tune_command(family, trials, slot.date() if slot else None, seed)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """`recsys features`: the specification of the feature views; `recsys backfill`: days of them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 import typer
@@ -33,7 +34,9 @@ def features_command(name: str | None, *, markdown: bool) -> None:
         platform = installation.platform
         typer.echo(as_markdown(page_of(find_view(name), platform)) if name else all_as_markdown(platform))
     elif name:
-        _show_page(screen(), page_of(find_view(name), installation.platform), _stored(installation, find_view(name)))
+        page = page_of(find_view(name), installation.platform)
+        stored = ("stored", _stored(installation, find_view(name)))
+        show_page(screen(), replace(page, facts=(*page.facts, stored)))
     else:
         screen().print(_table(overview()))
 
@@ -77,9 +80,10 @@ def _by_day(view: FeatureView) -> FeatureView:
     return view
 
 
-def _show_page(console: Console, page: Page, stored: str) -> None:
+def show_page(console: Console, page: Page) -> None:
+    """Print a page of a specification."""
     console.print(f"[bold]{page.name}[/]\n{page.description}\n", soft_wrap=True)
-    for name, value in (*page.facts, ("stored", stored)):
+    for name, value in page.facts:
         console.print(f"  [bold]{name}[/]: {value}", soft_wrap=True)
     for grid in page.grids:
         console.print()

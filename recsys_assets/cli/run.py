@@ -5,6 +5,7 @@ from datetime import date
 import typer
 from rich.markup import escape
 
+from recsys_assets.cli.decide import record_all
 from recsys_assets.cli.driver import Finished, Limits, drive
 from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.progress import RunProgress, run_progress
@@ -39,6 +40,8 @@ def run_to_fixed_point(installation: Installation, limits: Limits = EVERYTHING) 
     """
     with installation.driving(), run_progress() as progress:
         installation.refuse_live_daemon()
+        for recorded in record_all(installation):
+            progress.console.print(escape(recorded), soft_wrap=True)
         finished = []
         for one in drive(installation, limits, progress, lambda: check_services(installation)):
             finished.append(one)

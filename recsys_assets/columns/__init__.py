@@ -25,8 +25,10 @@ from recsys_assets.columns.past import (
 )
 from recsys_assets.columns.profiles import ITEM_PROFILE, USER_PROFILE
 from recsys_assets.columns.results import (
+    BLENDS,
     FINAL_RECOMMENDATIONS,
     SEGMENT_METRICS,
+    SERVED_NDCG,
     USER_METRICS,
     VERDICTS,
     recommendations_table,
@@ -48,6 +50,7 @@ from recsys_assets.columns.sources import (
 from recsys_assets.columns.table import IDS, UTC_MOMENT, Column, Table
 
 __all__ = [
+    "BLENDS",
     "BLOCK_TARGETS",
     "ELIGIBLE_ITEMS",
     "EVENTS",
@@ -70,6 +73,7 @@ __all__ = [
     "PURCHASE_SEQUENCE",
     "REJECTED_ROWS",
     "SEGMENT_METRICS",
+    "SERVED_NDCG",
     "SOURCE_TABLES",
     "TRAINING_SET",
     "USERS",

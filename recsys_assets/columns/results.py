@@ -17,6 +17,13 @@ VERDICTS = Table(
         Column("actual", pl.Float64, "what was measured; null when it could not be", is_nullable=True),
         Column("threshold", pl.Float64, "what was asked for"),
         Column("passed", pl.Boolean, "whether the version may go on"),
+        Column(
+            "smallest_detectable_drop",
+            pl.Float64,
+            "relative drop that so many users would have shown four times out of five, above 1 where they cannot show "
+            "any; null where nothing is left to chance, or nothing could be measured",
+            is_nullable=True,
+        ),
         Column("sentence", pl.String, "the verdict in words"),
     ),
     ("ds", "family", "version", "check"),
@@ -101,6 +108,54 @@ USER_METRICS = Table(
         ),
     ),
     ("ds", "family", "version", "user_id"),
+)
+
+
+def _weights(name: str, meaning: str) -> Column:
+    return Column(name, pl.List(pl.Struct({"family": pl.String, "weight": pl.Float64})), meaning)
+
+
+BLENDS = Table(
+    ("validation", "blends"),
+    "Which weights blend the families, and why: each slot judges those that are configured against those in force.",
+    (
+        slot_column(),
+        Column("recipe", pl.String, "fingerprint of the configuration that the weights were judged by"),
+        _weights("configured", "the weights in recsys.yaml when the slot was judged; families without weight left out"),
+        _weights("in_force", "the weights in force once the slot was judged, until a newer slot says otherwise"),
+        Column(
+            "ndcg_at_10_configured", pl.Float64, "NDCG at 10 of the blend with the configured weights", is_nullable=True
+        ),
+        Column(
+            "ndcg_at_10_in_force",
+            pl.Float64,
+            "NDCG at 10 of the blend with the weights that were in force before; null where none were",
+            is_nullable=True,
+        ),
+        Column("actual", pl.Float64, "relative change of NDCG at 10; null where nothing is compared", is_nullable=True),
+        Column("threshold", pl.Float64, "the change that is still allowed, such as -0.05 for five percent less"),
+        Column("passed", pl.Boolean, "whether the configured weights may be in force"),
+        Column("sentence", pl.String, "the verdict in words"),
+    ),
+    ("ds",),
+)
+
+
+SERVED_NDCG = Table(
+    ("validation", "served"),
+    "How the lists that were really served did in the holdout days of a slot: what users took on a day, in the lists "
+    "of the day before it.",
+    (
+        slot_column(),
+        Column("day", pl.Date, "the day on which users took something; null: all days of the slot", is_nullable=True),
+        Column("family", pl.String, "the model family, by its own lists and no fallbacks; or final: all lists"),
+        Column("version", pl.String, "the registry version that ranked; of final, the version of each family"),
+        Column("users", pl.Int64, "users with a list who took something that they had not had", "users"),
+        Column("ndcg_at_10", pl.Float64, "NDCG at 10, mean over the users; over all days, of each user's mean"),
+        Column("ndcg_at_10_low", pl.Float64, "low end of its 95 % bootstrap interval"),
+        Column("ndcg_at_10_high", pl.Float64, "high end of its 95 % bootstrap interval"),
+    ),
+    ("ds", "day", "family", "version"),
 )
 
 

@@ -69,7 +69,7 @@ def _asset(platform: Platform, view: FeatureView) -> dg.AssetsDefinition:
         contents = day_contents(lake)
         with TemporaryDirectory(prefix="recsys-features-") as folder:
             rows = Spool(view.table, Path(folder, "rows"))
-            findings = _judged(store, view, partitions, rows)
+            findings, removed = _judged(store, view, partitions, rows)
             against = [finding.sentence for finding in findings if not finding.passed]
             if against:
                 yield from _results(view.table, findings)
@@ -77,34 +77,42 @@ def _asset(platform: Platform, view: FeatureView) -> dg.AssetsDefinition:
             version = lake.replace(view.table, rows, partitions)
             findings += _oddities(store, view, rows, partitions)
             _record(store, view, partitions, contents)
-            last = partitions[1] if by_day else partitions[1] - ONE_DAY
-            more = {"removed_by_rule": store.removed(view, last), **column_lineage(view.table), **_by_split(view, rows)}
+            more = {"removed_by_rule": removed, **column_lineage(view.table), **_by_split(view, rows)}
             yield written(lake, view.table, rows, version, check_results=_results(view.table, findings), **more)
 
     return rows_of_view
 
 
-def _judged(store: FeatureStore, view: FeatureView, partitions: Days, rows: Spool) -> list[Finding]:
-    """Compute and check the rows, portion by portion, up to the first that fails; all that pass say the same."""
+def _judged(
+    store: FeatureStore, view: FeatureView, partitions: Days, rows: Spool
+) -> tuple[list[Finding], dict[str, int]]:
+    """Compute and check the rows, portion by portion, up to the first that fails; all that pass say the same.
+
+    Returns:
+        What was found, and how much each rule had removed as of the last day.
+    """
     findings: list[Finding] = []
-    for portion in _portions(store, view, partitions):
+    removed: dict[str, int] = {}
+    for portion, removed in _portions(store, view, partitions):  # noqa: B007 - the last one counts
         findings = key_findings(view, portion)
         if not all(finding.passed for finding in findings):
             break
         rows.add(portion)
-    return findings
+    return findings, removed
 
 
-def _portions(store: FeatureStore, view: FeatureView, partitions: Days) -> Iterator[pl.DataFrame]:
+def _portions(
+    store: FeatureStore, view: FeatureView, partitions: Days
+) -> Iterator[tuple[pl.DataFrame, dict[str, int]]]:
     """The rows to store, some days at once; a training set that cannot be trained on or judged by is refused."""
     first, last = partitions
     if view.partitions == "day":
         for begin in days_between(first, last)[::DAYS_AT_ONCE]:
-            yield store.compute(view, begin, min(last, begin + (DAYS_AT_ONCE - 1) * ONE_DAY))
+            yield store.compute_counted(view, begin, min(last, begin + (DAYS_AT_ONCE - 1) * ONE_DAY))
         return
-    rows = store.compute(view, first - ONE_DAY, first - ONE_DAY).with_columns(ds=pl.lit(first))
+    rows, removed = store.compute_counted(view, first - ONE_DAY, first - ONE_DAY)
     require_rows(rows, slot_window(store.platform, first))
-    yield rows
+    yield rows.with_columns(ds=pl.lit(first)), removed
 
 
 def _record(store: FeatureStore, view: FeatureView, partitions: Days, contents: Any) -> None:

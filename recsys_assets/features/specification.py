@@ -34,13 +34,25 @@ def recipe_hash(platform: Platform, family: str) -> str:
     return _hash([feature_spec_hash(platform), _configured(platform, "training"), settings])
 
 
-def lists_hash(platform: Platform) -> str:
-    """A short hash of everything configured, beside the models, that decides what is recommended to whom."""
-    families = {
-        name: {"weight": settings.weight, "ranked_days": settings.ranked_days}
-        for name, settings in platform.families.items()
-    }
-    return _hash([feature_spec_hash(platform), _configured(platform, "recommendations"), families])
+def lists_hash(platform: Platform, weights: Mapping[str, float]) -> str:
+    """A short hash of everything, beside the models, that decides what is recommended to whom.
+
+    Args:
+        platform: The configuration.
+        weights: Family to its weight in the blend, as far as it is in force.
+    """
+    families = {name: settings.ranked_days for name, settings in platform.families.items()}
+    return _hash([feature_spec_hash(platform), _configured(platform, "recommendations"), families, dict(weights)])
+
+
+def blend_hash(platform: Platform, shares: Mapping[str, float]) -> str:
+    """A short hash of everything configured that decides whether weights may blend what is served.
+
+    Args:
+        platform: The configuration.
+        shares: Family to its share in the blend, as configured.
+    """
+    return _hash([_configured(platform, "blend"), dict(shares)])
 
 
 def made_of(

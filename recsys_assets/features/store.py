@@ -121,11 +121,16 @@ class FeatureStore:
         rows = self.engine.collect(self.plan(view, first, last).frame)
         return rows.sort(view.table.primary_key)
 
-    def removed(self, view: FeatureView, day: date) -> dict[str, int]:
-        """How much each rule of a view removed as of a day: rows, or what the rule counts."""
-        counts = self.plan(view, day, day).counts
-        numbers = iter(self.engine.numbers([frame for count in counts.values() for frame in count.frames]))
-        return {rule: next(numbers) - (0 if count.after is None else next(numbers)) for rule, count in counts.items()}
+    def compute_counted(self, view: FeatureView, first: date, last: date) -> tuple[pl.DataFrame, dict[str, int]]:
+        """The same rows, and how much each rule removed as of the last day: rows, or what the rule counts."""
+        plan = self.plan(view, first, last)
+        counted = [frame for count in plan.counts.values() for frame in count.frames]
+        rows, found = self.engine.collect_with(plan.frame, counted)
+        numbers = iter(found)
+        removed = {
+            rule: next(numbers) - (0 if count.after is None else next(numbers)) for rule, count in plan.counts.items()
+        }
+        return rows.sort(view.table.primary_key), removed
 
     def plan(self, view: FeatureView, first: date, last: date) -> Applied:
         """The plan of a view for a range of days; a snapshot is computed as of each of them."""

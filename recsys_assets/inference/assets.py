@@ -16,7 +16,7 @@ from recsys_assets.columns import (
 )
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
-from recsys_assets.models.composition import FamilyLists, blend, compose
+from recsys_assets.models.composition import final_lists
 from recsys_assets.models.family import Interactions
 from recsys_assets.models.ranking import rank
 from recsys_assets.partitions import day_partitions, day_to_history
@@ -24,11 +24,15 @@ from recsys_assets.platform import FALLBACK_FAMILY, Platform
 from recsys_assets.presentation import day_range, described, written
 from recsys_assets.registry.serving_versions import load_release, version_for_day
 from recsys_assets.slot_window import days_between
+from recsys_assets.validation.stored_weights import serving_weights
+from recsys_assets.validation.weights import Weights, are_alike, configured_weights, in_words, why_not_in_force
 from resources.engine import Engine
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry
 
 DEFAULT_ARM = "default"
+WAITING = "weights_waiting"
+"""Metadata: configured weights that are not in force, and how to get them in."""
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
@@ -106,22 +110,32 @@ def _final(platform: Platform) -> dg.AssetsDefinition:
     )
     def final(context: dg.AssetExecutionContext, lake: DeltaLake) -> dg.MaterializeResult:
         days = day_range(context)
-        rows = pl.concat([_final_lists(platform, lake, day) for day in days_between(*days)])
+        weights = {day: serving_weights(lake, platform, day) for day in days_between(*days)}
+        rows = pl.concat([_final_lists(platform, lake, *one) for one in weights.items()])
         delta = lake.replace(FINAL_RECOMMENDATIONS, rows, days)
         full = rows["item_ids"].list.len() == platform.recommendations.list_length
         more: dict[str, Any] = {"full_lists": int(full.sum()), "fallback_lists": int(rows["is_fallback"].sum())}
+        more |= _blended_with(platform, weights[days[1]])
+        if WAITING in more:
+            context.log.warning(more[WAITING])
         return written(lake, FINAL_RECOMMENDATIONS, rows, delta, **more)
 
     return final
 
 
-def _final_lists(platform: Platform, lake: DeltaLake, day: date) -> pl.DataFrame:
+def _blended_with(platform: Platform, weights: Weights) -> dict[str, str]:
+    """Metadata: the weights that blended the newest day, and why these are not the configured ones, if so."""
+    asked = configured_weights(platform)
+    shown = {"weights": in_words(weights)}
+    return shown if are_alike(asked, weights) else {**shown, WAITING: why_not_in_force(asked, weights)}
+
+
+def _final_lists(platform: Platform, lake: DeltaLake, day: date, weights: Weights) -> pl.DataFrame:
     """Rows of `recommendations/final` for one day."""
     lists = {name: _rows(lake, recommendations_table(name), day) for name in platform.families}
     if lists[FALLBACK_FAMILY].is_empty():  # a day before the first approval
         return pl.DataFrame(schema=FINAL_RECOMMENDATIONS.schema)
-    weighted = {name: FamilyLists(rows, platform.families[name].weight) for name, rows in lists.items()}
-    composed = compose(blend(weighted), lists[FALLBACK_FAMILY], FALLBACK_FAMILY, platform.recommendations.list_length)
+    composed = final_lists(lists, weights, FALLBACK_FAMILY, platform.recommendations.list_length)
     versions = [
         {"family": name, "version": rows["version"].item(0)} for name, rows in lists.items() if not rows.is_empty()
     ]

@@ -6,6 +6,7 @@ refused before anything is ranked with it.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -19,6 +20,11 @@ from recsys_assets.platform import ConfigurationError, checked
 
 MANIFEST = "manifest.json"
 ARRAYS = "arrays.npz"
+ARRAYS_HASH = "arrays_sha256"
+FITTED = (ARRAYS_HASH, "item_ids")
+"""Keys of the manifest that tell what came out of a fit; the others tell what went into it."""
+SINCE_REPRODUCIBLE = {"fit", "manifest_sha256"}
+"""Keys that artifacts of earlier releases do not have; an artifact has both of them or neither."""
 
 
 class ArtifactError(Exception):
@@ -26,8 +32,23 @@ class ArtifactError(Exception):
 
 
 @dataclass(frozen=True)
+class Fit:
+    """What the same model can be fitted from again, beside parameters and seed.
+
+    Attributes:
+        window_days: The newest days of the training set that it was fitted on.
+        rows_sha256: Digest of the very rows; the same whatever files they lie in.
+        made_with: What decides the bytes beside all this, by name: versions of libraries, the machine.
+    """
+
+    window_days: int
+    rows_sha256: str
+    made_with: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Provenance:
-    """Where a model comes from.
+    """Where a model comes from. No moment is among it: the same fit gives the same artifact.
 
     Attributes:
         slot: The training slot.
@@ -36,6 +57,7 @@ class Provenance:
         training_set_version: Delta version of `features/training_set`.
         feature_spec_hash: Fingerprint of the rules and columns.
         code_version: Version of this package.
+        fit: What it can be fitted from again; None where an earlier release of this package did not record it.
     """
 
     slot: date
@@ -44,6 +66,7 @@ class Provenance:
     training_set_version: int
     feature_spec_hash: str
     code_version: str
+    fit: Fit | None = None
 
 
 @dataclass(frozen=True)
@@ -68,10 +91,11 @@ def save(artifact: Artifact, family: Family, folder: Path) -> None:
         "family": family.name,
         "parameters": model.parameters.model_dump(mode="json"),
         **{key: str(value) if isinstance(value, date) else value for key, value in asdict(artifact.provenance).items()},
-        "arrays_sha256": _sha256(folder / ARRAYS),
+        ARRAYS_HASH: _sha256(folder / ARRAYS),
         "item_ids": model.item_ids.to_list(),
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
+    signed = {**manifest, "manifest_sha256": _digest(manifest)}
+    (folder / MANIFEST).write_text(json.dumps(signed, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def load(family: Family, folder: Path) -> Artifact:
@@ -91,12 +115,32 @@ def load(family: Family, folder: Path) -> Artifact:
         raise _refusal(family, f"cannot be read ({error})") from error
     if not isinstance(manifest, dict) or manifest.get("family") != family.name:
         raise _refusal(family, "has the manifest of another family")
-    if manifest.get("arrays_sha256") != digest:
+    if not _is_as_written(manifest):
+        raise _refusal(family, "has a manifest that is not the one that was written")
+    if manifest.get(ARRAYS_HASH) != digest:
         raise _refusal(family, "has arrays that are not those that were written")
     try:
         return _rebuild(family, manifest, folder)
     except (KeyError, TypeError, ValueError, ConfigurationError) as error:
         raise _refusal(family, f"has a manifest that does not fit ({error})") from error
+
+
+def fitted_part(folder: Path) -> dict[str, Any]:
+    """What came out of the fit of a stored artifact: the hash of its arrays, and the id map.
+
+    Args:
+        folder: Of an artifact that can be loaded.
+    """
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return {key: manifest[key] for key in FITTED}
+
+
+def _is_as_written(manifest: dict[str, Any]) -> bool:
+    """Whether nothing in a manifest was changed; earlier releases wrote nothing to tell it by."""
+    if not SINCE_REPRODUCIBLE & set(manifest):
+        return True
+    rest = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    return manifest.get("manifest_sha256") == _digest(rest)
 
 
 def _rebuild(family: Family, manifest: dict[str, Any], folder: Path) -> Artifact:
@@ -115,6 +159,7 @@ def _rebuild(family: Family, manifest: dict[str, Any], folder: Path) -> Artifact
         training_set_version=int(manifest["training_set_version"]),
         feature_spec_hash=str(manifest["feature_spec_hash"]),
         code_version=str(manifest["code_version"]),
+        fit=Fit(**manifest["fit"]) if manifest.get("fit") else None,
     )
     return Artifact(family.load(item_ids, parameters, arrays), provenance)
 
@@ -135,6 +180,10 @@ def _refusal(family: Family, problem: str) -> ArtifactError:
     return ArtifactError(
         f"the {family.name} artifact {problem}; it is not used. Train the slot again, or roll back to another version"
     )
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

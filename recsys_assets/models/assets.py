@@ -1,7 +1,9 @@
 """The assets of the group `models`: fit the candidate of a slot and register it as a version."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -15,6 +17,7 @@ from recsys_assets.presentation import OWNER, slot_of
 from recsys_assets.slot_window import slot_window
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry, ModelVersion
+from resources.quiet_mlflow import quiet_mlflow
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
@@ -45,6 +48,7 @@ def _candidate(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefinit
                 "items": artifact.model.item_ids.len(),
                 "trained_through": str(artifact.provenance.trained_through),
                 "parameters": dg.MetadataValue.json(family.parameters.model_dump(mode="json")),
+                **_told(artifact.model.losses),
             },
             data_version=dg.DataVersion(str(version.version)),
         )
@@ -52,11 +56,25 @@ def _candidate(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefinit
     return candidate
 
 
+def _told(losses: Sequence[float]) -> dict[str, Any]:
+    """The training loss for the UI: the last one, which is plotted over slots, and one row per iteration."""
+    if not losses:
+        return {}
+    rows = [dg.TableRecord({"iteration": number, "loss": loss}) for number, loss in enumerate(losses, start=1)]
+    columns = [dg.TableColumn("iteration", "int"), dg.TableColumn("loss", "float")]
+    table = dg.MetadataValue.table(rows, schema=dg.TableSchema(columns))
+    return {"training_loss": losses[-1], "training_loss_per_iteration": table}
+
+
 def _register(registry: ModelRegistry, family: ConfiguredFamily, artifact: Artifact) -> ModelVersion:
     """Register the candidate; unfinished versions of the same slot make way for it."""
     provenance = artifact.provenance
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as wrapper:
         save(artifact, family.family, Path(folder))
+        with quiet_mlflow():
+            from recsys_assets.models.pyfunc import write_wrapper
+
+            write_wrapper(family.name, Path(wrapper))
         version = registry.register(
             family.name,
             provenance.slot,
@@ -67,7 +85,9 @@ def _register(registry: ModelRegistry, family: ConfiguredFamily, artifact: Artif
                 "code_version": provenance.code_version,
             },
             params={key: str(value) for key, value in family.parameters.model_dump(mode="json").items()},
+            wrapper=Path(wrapper),
         )
+    registry.log_steps(version, "training_loss", artifact.model.losses)
     for older in registry.versions(family.name):
         is_unfinished = older.status == "PendingManualApproval" and older.slot == version.slot
         if is_unfinished and older.version < version.version:

@@ -22,6 +22,24 @@ class FamilyLists:
     weight: float
 
 
+def final_lists(
+    lists: Mapping[str, pl.DataFrame], weights: Mapping[str, float], fallback_family: str, length: int
+) -> pl.DataFrame:
+    """One list per user from the lists of the families: what is served, and what the blend is judged by.
+
+    Args:
+        lists: Family to user_id, item_ids (best first), is_fallback; the fallback family has a list for every user.
+        weights: Family to its weight; a family that is missing takes no part.
+        fallback_family: The family whose lists fill up.
+        length: The longest list.
+
+    Returns:
+        As `compose` returns it.
+    """
+    weighted = {name: FamilyLists(one, weights.get(name, 0.0)) for name, one in lists.items()}
+    return compose(blend(weighted), lists[fallback_family], fallback_family, length)
+
+
 def blend(families: Mapping[str, FamilyLists]) -> pl.DataFrame:
     """Fuse the families' lists by weighted reciprocal ranks: an item scores the sum of weight / (60 + rank).
 

@@ -12,23 +12,37 @@ from pydantic import Field
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 
-from recsys_assets.models.family import Arrays, Family, Floats, Interactions, WeighedParameters, training_matrix
+from recsys_assets.models.family import (
+    Arrays,
+    CannotFitError,
+    Family,
+    Floats,
+    Interactions,
+    WeighedParameters,
+    training_matrix,
+)
 from recsys_assets.models.item_item import BLOCK_ITEMS, NeighbourModel, Neighbours, padded, products
+from recsys_assets.models.search import Between
 
 
-class TooManyItemsError(Exception):
+class TooManyItemsError(CannotFitError):
     """The training set has more items than the closed form is allowed to take."""
 
 
 class EaseParameters(WeighedParameters):
     """Hyper-parameters of EASE."""
 
-    regularization: Annotated[float, Field(gt=0)] = 200.0
-    """Added to each item's summed squared weights: lower for few users, higher for many."""
-    neighbours: Neighbours = 1_000
-    """Cells kept per item: those of the largest absolute weights, negative ones too."""
-    max_items: Annotated[int, Field(ge=1)] = 20_000
-    """The fit takes 12 bytes times its square, and time that grows with its cube: at 20,000, 5 GB and 7 minutes."""
+    regularization: Annotated[float, Field(gt=0), Between(1.0, 5_000.0, is_log=True)] = Field(
+        200.0, description="added to each item's summed squared weights: lower for few users, higher for many"
+    )
+    neighbours: Neighbours = Field(
+        1_000, description="cells kept per item: those of the largest absolute weights, negative ones too"
+    )
+    max_items: Annotated[int, Field(ge=1)] = Field(
+        20_000,
+        description="refuse more items: memory grows with their square, time with their cube; 20,000 take "
+        "5 GB and 7 minutes",
+    )
 
 
 def fit(interactions: Interactions, parameters: EaseParameters, seed: int) -> NeighbourModel:

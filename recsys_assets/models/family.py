@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -17,14 +17,21 @@ from pydantic import Field
 from scipy.sparse import coo_array, csr_array
 
 from recsys_assets.mapping import Declared
+from recsys_assets.models.search import Among
 
 Floats = NDArray[np.float32]
 Arrays = Mapping[str, NDArray[Any]]
 HISTORY_SCHEMA = pl.Schema({"user_id": pl.String, "item_id": pl.String, "day": pl.Date, "weight": pl.Float64})
+Weighting = Literal["linear", "log", "binary"]
+HalfLife = Annotated[
+    Annotated[float, Field(gt=0)] | None,
+    Field(description="days after which an interaction counts half; null: it never fades"),
+    Among((None, 7.0, 14.0, 30.0, 90.0, 180.0, 365.0)),
+]
 
 
-HalfLife = Annotated[float, Field(gt=0)] | None
-"""Days after which an interaction counts half; None: it never fades."""
+class CannotFitError(Exception):
+    """A family cannot be fitted on these rows with these hyper-parameters; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,11 @@ class Interactions:
 
 
 class Parameters(Declared):
-    """Hyper-parameters of a family; each family extends it with its own."""
+    """Hyper-parameters of a family; each family extends it with its own.
+
+    A field is a type with its bounds, a default and a description. What `recsys tune` may try for it is said in the
+    annotation too, by `Between` or `Among`; a field without one stays as it is configured.
+    """
 
     half_life_days: HalfLife = None
 
@@ -79,8 +90,9 @@ class Parameters(Declared):
 class WeighedParameters(Parameters):
     """Hyper-parameters of a family for which more of the same need not count more."""
 
-    weighting: Literal["linear", "log", "binary"] = "linear"
-    """How the summed weight of a user and item enters: as it is, as log(1 + weight), or as 1."""
+    weighting: Annotated[Weighting, Among(get_args(Weighting))] = Field(
+        "linear", description="how the summed weight of a user and item enters: as it is, as log(1 + weight), or as 1"
+    )
 
     def history_weights(self, interactions: Interactions) -> pl.DataFrame:
         """See `Parameters.history_weights`; faded first, then weighed."""
@@ -129,11 +141,14 @@ class Model(ABC):
         item_ids: The id map (String, sorted): the place of an item here is its index in every array.
         parameters: The hyper-parameters it was fitted with.
         is_personal: Whether its lists depend on the user's history; if so, users without one get none from it.
+        losses: The training loss after each iteration, of a family that has one and was fitted just now; it is a
+            figure of the fit, and not stored with the model.
     """
 
     item_ids: pl.Series
     parameters: Parameters
     is_personal: ClassVar[bool]
+    losses: tuple[float, ...] = ()
 
     @abstractmethod
     def scores(self, histories: csr_array) -> Floats:

@@ -19,20 +19,26 @@ from threadpoolctl import threadpool_limits
 
 from recsys_assets.models.family import Arrays, Family, Floats, Interactions, WeighedParameters, training_matrix
 from recsys_assets.models.item_item import NeighbourModel, Neighbours, padded, products
+from recsys_assets.models.search import Between
 
 
 class GraphFilterParameters(WeighedParameters):
-    """Hyper-parameters of graph filtering."""
+    """Hyper-parameters of graph filtering.
 
-    dimensions: Annotated[int, Field(ge=1)] = 256
-    """Singular vectors of the low-pass filter; fewer where there are fewer users or items."""
-    low_pass_weight: Annotated[float, Field(ge=0)] = 0.3
-    """Of the low-pass filter beside the linear one."""
-    neighbours: Neighbours = 500
-    """Cells kept per item of the linear filter, which would else have one for every item with a user in common.
-
-    On Gowalla (41,000 items): 500 give Recall@20 .1844, 1,000 .1848, 2,000 .1849, which is all of it.
+    Neighbours, on Gowalla (41,000 items): 500 give Recall@20 .1844, 1,000 .1848, 2,000 .1849, which is all of it.
     """
+
+    dimensions: Annotated[int, Field(ge=1), Between(16, 512, is_log=True)] = Field(
+        256, description="singular vectors of the low-pass filter; fewer where there are fewer users or items"
+    )
+    low_pass_weight: Annotated[float, Field(ge=0), Between(0.0, 1.0)] = Field(
+        0.3, description="weight of the low-pass filter beside the linear one"
+    )
+    neighbours: Neighbours = Field(
+        500,
+        description="cells kept per item of the linear filter, which would else have one for every item with a "
+        "user in common",
+    )
 
 
 @dataclass(frozen=True)

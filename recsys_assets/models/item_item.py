@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -27,23 +27,32 @@ from recsys_assets.models.family import (
     WeighedParameters,
     training_matrix,
 )
+from recsys_assets.models.search import Among, Between
 
+Similarity = Literal["bm25", "cosine", "tfidf"]
 BLOCK_ITEMS = 1_024
 """Items whose weights are computed at once; memory is about this times the number of items times 12 bytes."""
-Neighbours = Annotated[int, Field(ge=1)]
-"""How many neighbours of each item are kept; the model takes this times the number of items times 8 bytes."""
+Neighbours = Annotated[
+    int,
+    Field(ge=1, description="neighbours kept per item; the model takes this times the number of items times 8 bytes"),
+]
 
 
 class ItemItemParameters(WeighedParameters):
     """Hyper-parameters of item-item neighbours."""
 
-    similarity: Literal["bm25", "cosine", "tfidf"] = "bm25"
-    """Of two items, over their users. In tfidf, users who did much count less; in bm25, weights also saturate."""
-    neighbours: Neighbours = 100
-    bm25_saturation: Annotated[float, Field(gt=0)] = 1.2
-    """K1 of BM25: the weight at which more of the same counts little more; only for `bm25`."""
-    bm25_length_share: Annotated[float, Field(ge=0, le=1)] = 0.75
-    """B of BM25: how far popular items are discounted, 0 (not) to 1 (in full); only for `bm25`."""
+    similarity: Annotated[Similarity, Among(get_args(Similarity))] = Field(
+        "bm25",
+        description="of two items, over their users; in tfidf, users who did much count less; in bm25, weights also "
+        "saturate",
+    )
+    neighbours: Annotated[Neighbours, Between(20, 500, is_log=True)] = 100
+    bm25_saturation: Annotated[float, Field(gt=0), Between(0.1, 100.0, is_log=True)] = Field(
+        1.2, description="K1 of BM25: the weight at which more of the same counts little more; only for bm25"
+    )
+    bm25_length_share: Annotated[float, Field(ge=0, le=1), Between(0.0, 1.0)] = Field(
+        0.75, description="B of BM25: how far popular items are discounted, 0 (not) to 1 (in full); only for bm25"
+    )
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,20 @@
 """Popularity with decay: what everybody did lately. The baseline of the gate, and the fallback of every list."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
 from recsys_assets.models.family import Arrays, Family, Floats, HalfLife, Interactions, Model, Parameters
+from recsys_assets.models.search import Among
 
 
 class PopularityParameters(Parameters):
     """Hyper-parameters of popularity."""
 
-    half_life_days: HalfLife = 14.0
+    half_life_days: Annotated[HalfLife, Among((None, 1.0, 3.0, 7.0, 14.0, 30.0, 90.0))] = 14.0
 
 
 @dataclass(frozen=True)

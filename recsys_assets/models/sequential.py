@@ -16,6 +16,7 @@ from scipy.sparse import csr_array, diags_array, vstack
 
 from recsys_assets.models.family import Arrays, Family, HalfLife, Interactions, WeighedParameters
 from recsys_assets.models.item_item import BLOCK_ITEMS, NeighbourModel, Neighbours, padded, products
+from recsys_assets.models.search import Between
 
 
 class SequentialParameters(WeighedParameters):
@@ -26,16 +27,25 @@ class SequentialParameters(WeighedParameters):
     """
 
     half_life_days: HalfLife = 90.0
-    position_decay: Annotated[float, Field(gt=0, le=1)] = 0.7
-    reach_steps: Annotated[int, Field(ge=1)] = 3
-    """How many steps ahead a transition may lie; a step is a day on which the user did something."""
-    same_day_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Of a pair of one day, in each direction, relative to a pair of consecutive steps."""
-    shrinkage: Annotated[float, Field(ge=0)] = 5.0
-    """Purchases without a successor that are imagined for each item, so that one coincidence is no rule."""
-    popularity_discount: Annotated[float, Field(ge=0, le=1)] = 0.3
-    """Power of an item's summed weight by which transitions to it are divided: 0 not at all, 1 in full."""
-    neighbours: Neighbours = 200
+    position_decay: Annotated[float, Field(gt=0, le=1), Between(0.3, 1.0)] = Field(
+        0.7,
+        description="what a step counts relative to the step after it; a step is a day on which the user did something",
+    )
+    reach_steps: Annotated[int, Field(ge=1), Between(1, 6)] = Field(
+        3, description="how many steps ahead a transition may lie"
+    )
+    same_day_weight: Annotated[float, Field(ge=0, le=1), Between(0.0, 1.0)] = Field(
+        0.5, description="of a pair of one day, in each direction, relative to a pair of consecutive steps"
+    )
+    shrinkage: Annotated[float, Field(ge=0), Between(0.1, 100.0, is_log=True)] = Field(
+        5.0,
+        description="purchases without a successor that are imagined for each item, so that one coincidence is no rule",
+    )
+    popularity_discount: Annotated[float, Field(ge=0, le=1), Between(0.0, 1.0)] = Field(
+        0.3,
+        description="power of an item's summed weight by which transitions to it are divided: 0 not at all, 1 in full",
+    )
+    neighbours: Annotated[Neighbours, Between(20, 500, is_log=True)] = 200
 
     def history_weights(self, interactions: Interactions) -> pl.DataFrame:
         """See `Parameters.history_weights`; faded by days, and by steps counted from the user's last one."""

@@ -1,6 +1,9 @@
 """Finding and loading the models of registered versions."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 
 from recsys_assets.models.artifact import Artifact, ArtifactError, load
 from recsys_assets.models.family import Family
@@ -67,5 +70,18 @@ def load_version(registry: ModelRegistry, family: Family, version: ModelVersion,
         RegistryError: The version has no such artifact.
         ArtifactError: The artifact is damaged.
     """
+    with stored_artifact(registry, family, version, name) as (artifact, _):
+        return artifact
+
+
+@contextmanager
+def stored_artifact(
+    registry: ModelRegistry, family: Family, version: ModelVersion, name: str
+) -> Iterator[tuple[Artifact, Path]]:
+    """Load an artifact of a version, and have its files at hand while the context lasts; see `load_version`."""
     with registry.artifact(version, name) as folder:
-        return load(family, folder)
+        try:
+            artifact = load(family, folder)
+        except ArtifactError as error:
+            raise ArtifactError(f"{version.family} version {version.version}, {name}: {error}") from error
+        yield artifact, folder

@@ -1,10 +1,13 @@
-"""Which version may be approved, as a pure decision on versions and their stored verdicts."""
+"""Which version may be approved, gone back to or refused: pure, on versions and what stands against them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from resources.model_registry import ModelVersion
 
+APPROVED_AT = "approved_at"
+"""Tag of a version that was ever put in use: when."""
 Objections = Callable[[ModelVersion], list[str]]
 """Why a version may not be approved; empty when nothing stands against it."""
 
@@ -15,9 +18,15 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Nothing:
-    """There is nothing to approve, and nobody asked for one version by name."""
+    """There is nothing to do.
+
+    Attributes:
+        reason: Why not.
+        is_done: Whether that is because things are as they were asked to be.
+    """
 
     reason: str
+    is_done: bool = False
 
 
 def choose_version(
@@ -30,8 +39,8 @@ def choose_version(
 ) -> ModelVersion | Nothing:
     """Choose what to approve.
 
-    A version that was rejected (by the gate, by a rollback or by a person) is never chosen by itself again. Whoever
-    names it overrules the rejection, but not the verdicts.
+    A version that was rejected (by the gate, by a rollback or by a person), or that was in production and was left, is
+    never chosen by itself again. Whoever names it overrules that, but not the verdicts.
 
     Args:
         versions: All versions of the family.
@@ -47,18 +56,86 @@ def choose_version(
         RefusedError: The version asked for, or the slot's candidate, must not be approved.
     """
     if asked is not None:
-        return _checked(next((one for one in versions if one.version == asked), None), objections, f"version {asked}")
+        return _checked(_existing(versions, asked), objections, f"version {asked}")
     against = _with_rejection(objections)
     if slot_key is not None:
-        newest = max((one for one in versions if str(one.slot) == slot_key), key=_age, default=None)
+        newest = max((one for one in versions if str(one.slot) == slot_key), key=age, default=None)
         chosen = _checked(newest, against, f"the candidate of slot {slot_key}")
-        return chosen if _is_newer(chosen, approved) else Nothing(f"slot {slot_key} is not newer than what is in use")
-    newer = sorted((one for one in versions if _is_newer(one, approved)), key=_age, reverse=True)
+        if not _is_newer(chosen, approved):
+            return Nothing(f"slot {slot_key} is not newer than what is in use")
+        return Nothing(f"version {chosen.version} was in production and was left") if _was_approved(chosen) else chosen
+    newer = sorted((one for one in versions if _is_newer(one, approved) and not _was_approved(one)), key=age)[::-1]
     for version in newer:
         if not against(version):
             return version
     refusals = "; ".join(f"version {one.version} ({one.slot}): {against(one)[0]}" for one in newer[:3])
     return Nothing(f"no newer version passes the gate{': ' + refusals if refusals else ''}")
+
+
+def choose_former(
+    versions: Sequence[ModelVersion], in_use: ModelVersion | None, objections: Objections, *, asked: int | None = None
+) -> ModelVersion | None:
+    """Choose the version to go back to: the newest Approved one before what is in use, or the one that is named.
+
+    Args:
+        versions: All versions of the family.
+        in_use: The version in use, if any.
+        objections: Looks up what stands against going back to a version.
+        asked: The version that somebody named; naming it overrules that it was rejected since.
+
+    Returns:
+        The version, or None where there is none to go back to.
+
+    Raises:
+        RefusedError: Nothing is in use, or the version asked for is none to go back to.
+    """
+    if in_use is None:
+        raise RefusedError(
+            "no version is in use, so there is nothing to roll back; `recsys models` lists what there is"
+        )
+    if asked is None:
+        former = (one for one in versions if one.status == "Approved" and age(one) < age(in_use))
+        return max((one for one in former if not objections(one)), key=age, default=None)
+    chosen = _existing(versions, asked)
+    if chosen.version == in_use.version:
+        raise RefusedError(f"version {asked} is the one in use; say with --to which earlier one to go back to")
+    if age(chosen) > age(in_use):
+        raise RefusedError(
+            f"version {asked} is newer than version {in_use.version}, which is in use; approve it instead"
+        )
+    if not _was_approved(chosen):
+        raise RefusedError(f"version {asked} was never approved; `recsys models` lists those to go back to")
+    return _checked(chosen, objections, f"version {asked}")
+
+
+def choose_refused(versions: Sequence[ModelVersion], in_use: ModelVersion | None, asked: int) -> ModelVersion | Nothing:
+    """Choose what to refuse.
+
+    Raises:
+        RefusedError: There is no such version, or it is in production.
+    """
+    chosen = _existing(versions, asked)
+    if in_use is not None and chosen.version == in_use.version:
+        raise RefusedError(f"version {asked} is in production; roll back instead")
+    if chosen.status == "Rejected":
+        return Nothing(f"version {asked} is rejected already: {chosen.status_reason}", is_done=True)
+    return chosen
+
+
+def age(version: ModelVersion) -> tuple[date, int]:
+    """What orders versions: the slot, and within a slot which one was trained later."""
+    return (version.slot, version.version)
+
+
+def _was_approved(version: ModelVersion) -> bool:
+    return version.status == "Approved" or APPROVED_AT in version.tags
+
+
+def _existing(versions: Sequence[ModelVersion], asked: int) -> ModelVersion:
+    found = next((one for one in versions if one.version == asked), None)
+    if found is None:
+        raise RefusedError(f"version {asked} does not exist; `recsys models` lists what there is")
+    return found
 
 
 def _with_rejection(objections: Objections) -> Objections:
@@ -69,12 +146,8 @@ def _with_rejection(objections: Objections) -> Objections:
     return against
 
 
-def _age(version: ModelVersion) -> tuple[object, int]:
-    return (version.slot, version.version)
-
-
 def _is_newer(version: ModelVersion, approved: ModelVersion | None) -> bool:
-    return approved is None or (version.slot, version.version) > (approved.slot, approved.version)
+    return approved is None or age(version) > age(approved)
 
 
 def _checked(version: ModelVersion | None, objections: Objections, label: str) -> ModelVersion:

@@ -18,8 +18,10 @@ from recsys_assets.platform import FALLBACK_FAMILY, Platform
 from recsys_assets.presentation import described, slot_of
 from recsys_assets.slot_window import slot_window
 from recsys_assets.validation.gate import Measured, Verdict, candidate_checks, judge_candidate
-from recsys_assets.validation.measurement import holdout_of, lists_of, measure, surroundings_of
+from recsys_assets.validation.measurement import allowed_lists, holdout_of, lists_of, measure, surroundings_of
 from recsys_assets.validation.report import Report, report_metrics, report_on
+from recsys_assets.validation.rivals import CANDIDATE_THROUGH, rivals_of
+from recsys_assets.validation.shown import log_pictures, picture, version_curves
 from recsys_assets.validation.stored_reports import seed_of, store_report
 from recsys_assets.validation.verdicts import check_results, check_specs, objections, store_verdicts
 from resources.engine import Engine
@@ -52,23 +54,30 @@ def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFa
         version = unused_version_of_slot(model_registry, family.name, window.slot)
         candidate = load_version(model_registry, family.family, version, CANDIDATE)
         require_fit(candidate, version, window.candidate_through, feature_spec_hash(platform))
-        baseline = load_version(
-            model_registry,
-            fallback.family,
-            newest_of_slot(model_registry, fallback.name, window.slot),
-            CANDIDATE,
-        )
+        baseline = candidate
+        if family.name != fallback.name:
+            popular = newest_of_slot(model_registry, fallback.name, window.slot)
+            baseline = load_version(model_registry, fallback.family, popular, CANDIDATE)
         store = FeatureStore(platform, lake, engine)
         holdout = holdout_of(store, window)
-        lists = lists_of(family, candidate, baseline, holdout)
-        measured = measure(lists.served, candidate, fallback, baseline, holdout)
+        rivals = rivals_of(model_registry, lake, family, version, window)
+        lists, forbidden = allowed_lists(lists_of(family, candidate, baseline, holdout), holdout)
+        measured = measure(lists.served, candidate, fallback, baseline, holdout, rivals=rivals, forbidden=forbidden)
         verdicts = judge_candidate(family.name, measured, family.settings.gate)
-        figures = report_on(lists, holdout, surroundings_of(store, window), seed_of(window.slot))
+        surroundings = surroundings_of(store, window)
+        figures = report_on(lists, holdout, surroundings, seed_of(window.slot), measured.changes)
         _keep(lake, model_registry, version, figures, measured)
+        curves = version_curves(lake, version, lists.served, rivals, fallback, baseline, holdout, surroundings)
+        log_pictures(model_registry, version, curves)
+        model_registry.set_tags(version, {CANDIDATE_THROUGH: str(window.candidate_through)})
         _pronounce(model_registry, version, verdicts)
         store_verdicts(lake, version, recipe_hash(platform, family.name), "candidate", verdicts)
-        metadata = {"version": version.version, "holdout_users": measured.holdout_users, **figures.numbers}
-        return dg.MaterializeResult(metadata=metadata, check_results=check_results(key, verdicts))
+        compared = {f"{name}_version": rival.version for name, rival in rivals.by_name().items()}
+        numbers = {"version": version.version, **compared, "holdout_users": measured.holdout_users, **figures.numbers}
+        return dg.MaterializeResult(
+            metadata={**numbers, "picture": picture(curves, family.name, window.slot)},
+            check_results=check_results(key, verdicts),
+        )
 
     return report
 

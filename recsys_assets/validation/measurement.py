@@ -1,5 +1,7 @@
 """Measuring the candidate of a slot: its holdout, read from the feature store, and how its lists do on it."""
 
+from dataclasses import replace
+
 import polars as pl
 
 from recsys_assets.columns import ITEMS_SEEN
@@ -9,24 +11,38 @@ from recsys_assets.models.catalogue import ConfiguredFamily
 from recsys_assets.models.family import Interactions
 from recsys_assets.models.training import training_split
 from recsys_assets.slot_window import SlotWindow
-from recsys_assets.validation.evaluation import LIST_LENGTH, Holdout, lists_for
-from recsys_assets.validation.gate import Measured
-from recsys_assets.validation.metrics import mean_metrics
+from recsys_assets.validation.beyond_accuracy import catalogue_coverage
+from recsys_assets.validation.comparison import relative_changes
+from recsys_assets.validation.evaluation import Holdout, lists_for
+from recsys_assets.validation.forbidden import forbidden_pairs, without_pairs
+from recsys_assets.validation.gate import Compared, Measured
+from recsys_assets.validation.metrics import CUTOFFS, mean_metrics
 from recsys_assets.validation.report import Lists, Surroundings
+from recsys_assets.validation.rivals import Rivals
 from recsys_assets.validation.segments import accuracy, established_items
+from recsys_assets.validation.shared import shared
+from recsys_assets.validation.stored_reports import seed_of
+
+NO_RIVALS = Rivals()
 
 
 def holdout_of(store: FeatureStore, window: SlotWindow) -> Holdout:
     """The holdout of a slot: hits from the training set; histories, exclusions, eligibility of the day before it.
 
-    Histories reach back as far as those that serve do, which may be further than the train rows.
+    Histories reach back as far as those that serve do, which may be further than the train rows. Users without a hit
+    are left out: nobody is judged by them.
     """
+    return shared(store, window, "holdout", lambda: _holdout(store, window))
+
+
+def _holdout(store: FeatureStore, window: SlotWindow) -> Holdout:
     through = window.candidate_through
     longest = max(settings.ranked_days for settings in store.platform.families.values())
+    hits = training_split(store.lake, window, "holdout")
     return Holdout(
-        histories=Interactions(store.history(through, longest), through),
-        hits=training_split(store.lake, window, "holdout"),
-        exclusions=store.read("exclusions", through),
+        histories=Interactions(store.history(through, longest).join(hits, on="user_id", how="semi"), through),
+        hits=hits,
+        exclusions=store.read("exclusions", through).join(hits, on="user_id", how="semi"),
         eligible=store.read("eligible_items", through),
     )
 
@@ -37,6 +53,10 @@ def surroundings_of(store: FeatureStore, window: SlotWindow) -> Surroundings:
     Segments are those of `features/user_profile`: by the purchases of its trailing window, which ends on that day
     and need not be the window of a family.
     """
+    return shared(store, window, "surroundings", lambda: _surroundings(store, window))
+
+
+def _surroundings(store: FeatureStore, window: SlotWindow) -> Surroundings:
     through = window.candidate_through
     train = training_split(store.lake, window, "train").select("user_id", "item_id").unique()
     seen = store.engine.collect(store.known(through).total(ITEMS_SEEN).select("item_id", "first_seen_on"))
@@ -57,8 +77,30 @@ def lists_of(family: ConfiguredFamily, candidate: Artifact, baseline: Artifact, 
     return Lists(known, cold, candidate.model.item_ids)
 
 
+def allowed_lists(lists: Lists, holdout: Holdout) -> tuple[Lists, int]:
+    """Take out of the lists what must not be in them, so that all else can be measured.
+
+    Returns:
+        The lists, and how many items were taken out: none, unless something is wrong with the ranking.
+    """
+    parts = [lists.served, lists.cold]
+    pairs = [forbidden_pairs(part, holdout.exclusions, holdout.eligible) for part in parts]
+    count = sum(one.height for one in pairs)
+    if not count:
+        return lists, 0
+    served, cold = (without_pairs(part, one) for part, one in zip(parts, pairs, strict=True))
+    return replace(lists, served=served, cold=cold), count
+
+
 def measure(
-    lists: pl.DataFrame, candidate: Artifact, fallback: ConfiguredFamily, baseline: Artifact, holdout: Holdout
+    lists: pl.DataFrame,
+    candidate: Artifact,
+    fallback: ConfiguredFamily,
+    baseline: Artifact,
+    holdout: Holdout,
+    *,
+    rivals: Rivals = NO_RIVALS,
+    forbidden: int = 0,
 ) -> Measured:
     """What the gate looks at.
 
@@ -68,16 +110,57 @@ def measure(
         fallback: The fallback family.
         baseline: Its candidate of the same slot.
         holdout: The truth.
+        rivals: The approved versions that it is compared with, on the same users.
+        forbidden: How many items had to be taken out of the lists, as `allowed_lists` counts them.
     """
-    users = holdout.users
-    popular = lists_for(baseline.model, baseline.model, holdout, fallback.settings.ranked_days, users)
+    ndcg = _ndcg_by_user(lists, candidate, fallback, baseline, holdout, rivals)
+    changes = relative_changes(ndcg["candidate"], ndcg.drop("user_id", "candidate"), seed_of(baseline.provenance.slot))
+    means = mean_metrics(ndcg.drop("user_id"))
     return Measured(
-        ndcg_at_10=_mean_ndcg(lists, holdout),
-        popularity_ndcg_at_10=_mean_ndcg(popular, holdout),
-        holdout_users=users.len(),
+        ndcg_at_10=means["candidate"],
+        popularity_ndcg_at_10=means["popularity"],
+        holdout_users=ndcg.height,
         is_finite=is_finite(candidate.model),
+        ndcg_error=_standard_error(ndcg["candidate"]),
+        to_popularity=changes["popularity"],
+        to_approved={
+            name: Compared(rival.who, changes.get(name), rival.problem) for name, rival in rivals.by_name().items()
+        },
+        coverage=catalogue_coverage(lists, holdout.eligible.height) if ndcg.height else None,
+        forbidden=forbidden,
     )
 
 
-def _mean_ndcg(lists: pl.DataFrame, holdout: Holdout) -> float | None:
-    return mean_metrics(accuracy(lists, holdout.hits, holdout.users, LIST_LENGTH))["ndcg_at_10"]
+def _ndcg_by_user(
+    lists: pl.DataFrame,
+    candidate: Artifact,
+    fallback: ConfiguredFamily,
+    baseline: Artifact,
+    holdout: Holdout,
+    rivals: Rivals,
+) -> pl.DataFrame:
+    """NDCG at 10 of every holdout user: user_id, candidate, popularity, and those of `rivals` that can be ranked with.
+
+    Everybody is ranked on the same histories, and only as far as NDCG at 10 looks.
+    """
+    users, n = holdout.users, min(CUTOFFS)
+
+    def ranked(model: Artifact, days: int) -> pl.DataFrame:
+        return lists_for(model.model, baseline.model, holdout, days, users, n)
+
+    lists_by = {
+        "candidate": lists,
+        "popularity": lists if candidate is baseline else ranked(baseline, fallback.settings.ranked_days),
+        **{
+            name: ranked(rival.artifact, rival.ranked_days)
+            for name, rival in rivals.by_name().items()
+            if rival.artifact is not None
+        },
+    }
+    ndcg = (accuracy(of, holdout.hits, users, n)["ndcg_at_10"].alias(name) for name, of in lists_by.items())
+    return pl.DataFrame([users.alias("user_id"), *ndcg])
+
+
+def _standard_error(values: pl.Series) -> float | None:
+    deviation = values.std()
+    return float(deviation) / values.len() ** 0.5 if isinstance(deviation, float) else None

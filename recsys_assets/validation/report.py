@@ -4,6 +4,7 @@ The figures that are means over users come from one row per user, so a mean, its
 stored rows cannot disagree. What is decided by them is in `gate`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -18,6 +19,7 @@ from recsys_assets.validation.beyond_accuracy import (
     spread_names,
 )
 from recsys_assets.validation.bootstrap import mean_intervals
+from recsys_assets.validation.comparison import Change
 from recsys_assets.validation.evaluation import LIST_LENGTH, Holdout
 from recsys_assets.validation.metrics import CUTOFFS, mean_metrics, metric_names
 from recsys_assets.validation.segments import SEGMENT_METRICS, accuracy, by_segment, segments_of
@@ -27,6 +29,8 @@ MAIN = tuple(f"{metric}_at_{cutoff}" for cutoff in CUTOFFS for metric in ("ndcg"
 WARM = "_warm"
 LOW, HIGH = "_low", "_high"
 COVERAGE = "catalogue_coverage"
+COMPARED = ("popularity", "approved")
+"""Whom NDCG at 10 is compared with: the slot's popularity candidate, and the approved version on the same users."""
 
 Figures = dict[str, float | None]
 
@@ -91,10 +95,22 @@ def mean_names() -> tuple[str, ...]:
 def report_metrics() -> tuple[str, ...]:
     """The metric columns of a report: each mean with the ends of its interval, then what is no mean over users."""
     means = (name + end for name in mean_names() for end in ("", LOW, HIGH))
-    return (*means, *spread_names(), COVERAGE)
+    changes = (change_to(who) + end for who in COMPARED for end in ("", LOW, HIGH))
+    return (*means, *spread_names(), COVERAGE, *changes)
 
 
-def report_on(lists: Lists, holdout: Holdout, surroundings: Surroundings, seed: int) -> Report:
+def change_to(who: str) -> str:
+    """Name the relative change of NDCG at 10 against one of COMPARED, such as -0.03 for three percent less."""
+    return f"ndcg_at_10_change_to_{who}"
+
+
+def report_on(
+    lists: Lists,
+    holdout: Holdout,
+    surroundings: Surroundings,
+    seed: int,
+    changes: Mapping[str, Change | None] | None = None,
+) -> Report:
     """Measure everything.
 
     Args:
@@ -102,6 +118,7 @@ def report_on(lists: Lists, holdout: Holdout, surroundings: Surroundings, seed: 
         holdout: The truth, and what may be recommended.
         surroundings: What users and items are like.
         seed: Of the intervals; the same for everything that is judged on the holdout.
+        changes: How NDCG at 10 compares with COMPARED, as far as somebody compared it.
     """
     users, hits = holdout.users, holdout.hits
     facts = item_facts(holdout.eligible, surroundings.item_users, surroundings.user_count)
@@ -119,7 +136,7 @@ def report_on(lists: Lists, holdout: Holdout, surroundings: Surroundings, seed: 
     cold = accuracy(lists.cold, hits, holdout.cold_users, LIST_LENGTH)
     rest = {**spread(shown, facts.height), COVERAGE: catalogue_coverage(lists.served, facts.height)}
     return Report(
-        figures={**_with_intervals(per_user, seed), **rest},
+        figures={**_with_intervals(per_user, seed), **rest, **_with_ends(changes or {})},
         user_metrics=user_metrics,
         segments=by_segment(user_metrics, new.select(SEGMENT_METRICS), cold.select(SEGMENT_METRICS)),
     )
@@ -132,6 +149,16 @@ def _with_intervals(per_user: pl.DataFrame, seed: int) -> Figures:
     for name, mean in mean_metrics(per_user).items():
         low, high = intervals[name] or (None, None)
         figures |= {name: mean, name + LOW: low, name + HIGH: high}
+    return figures
+
+
+def _with_ends(changes: Mapping[str, Change | None]) -> Figures:
+    """Each change, followed by the ends of its interval; None where nothing was compared."""
+    figures: Figures = {}
+    for who in COMPARED:
+        name, change = change_to(who), changes.get(who)
+        ends = (None, None, None) if change is None else (change.estimate, change.low, change.high)
+        figures |= dict(zip((name, name + LOW, name + HIGH), ends, strict=True))
     return figures
 
 

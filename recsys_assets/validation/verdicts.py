@@ -23,6 +23,7 @@ def store_verdicts(lake: DeltaLake, version: ModelVersion, recipe: str, stage: S
                 "actual": verdict.actual,
                 "threshold": verdict.threshold,
                 "passed": verdict.passed,
+                "smallest_detectable_drop": verdict.smallest_detectable_drop,
                 "sentence": verdict.sentence,
             }
             for verdict in verdicts
@@ -38,7 +39,7 @@ def stored_verdicts(lake: DeltaLake, version: ModelVersion) -> list[Verdict]:
     rows = lake.scan(VERDICTS, (version.slot, version.slot)).filter(
         pl.col("family") == version.family, pl.col("version") == str(version.version)
     )
-    columns = ("check", "actual", "threshold", "passed", "sentence")
+    columns = ("check", "actual", "threshold", "passed", "sentence", "smallest_detectable_drop")
     return [Verdict(**row) for row in rows.select(columns).sort("check").collect().iter_rows(named=True)]
 
 
@@ -72,7 +73,11 @@ def check_results(asset: dg.AssetKey, verdicts: list[Verdict]) -> list[dg.AssetC
             check_name=verdict.check,
             severity=dg.AssetCheckSeverity.ERROR,
             description=verdict.sentence,
-            metadata={"actual": verdict.actual, "threshold": verdict.threshold},
+            metadata={
+                "actual": verdict.actual,
+                "threshold": verdict.threshold,
+                "smallest_detectable_drop": verdict.smallest_detectable_drop,
+            },
         )
         for verdict in verdicts
     ]

@@ -1,16 +1,18 @@
-"""The three sensors, by real ticks: they ask for what is due, once, and say what they wait for."""
+"""The sensors, by real ticks: they ask for what is due, once, and say what they wait for."""
 
 from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from recsys_assets.cli.installation import Installation
+from recsys_assets.columns import FINAL_RECOMMENDATIONS
 from sensors.state import RANGE_TAGS
 
 Tick = Callable[..., list[dg.RunRequest]]
-SENSORS = ("landing_sensor", "training_sensor", "inference_sensor")
+SENSORS = ("landing_sensor", "training_sensor", "inference_sensor", "approvals_sensor")
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def tick() -> Tick:
 
 
 def test_nothing_is_asked_for_when_all_is_done(finished: Installation, tick: Tick) -> None:
-    assert [tick(finished, name, finished.instance) for name in SENSORS] == [[], [], []]
+    assert [tick(finished, name, finished.instance) for name in SENSORS] == [[], [], [], []]
 
 
 def test_a_new_landing_is_asked_for_in_one_run(finished: Installation, tick: Tick, tmp_path: Any) -> None:
@@ -55,16 +57,20 @@ def test_the_newest_slot_is_asked_for_once_and_not_while_it_runs(finished: Insta
         assert tick(finished, "training_sensor", instance) == []
 
 
-def test_a_new_approval_asks_for_the_newest_day_again(copied: Installation, tick: Tick) -> None:
-    job = copied.definitions().resolve_implicit_global_asset_job_def()
-    job.execute_in_process(
-        asset_selection=[dg.AssetKey(["approved", "als"])],
-        instance=copied.instance,
-        run_config={"ops": {"approved__als": {"config": {"version": 1, "reason": "looked at by a person"}}}},
+def test_what_is_in_production_now_asks_for_the_newest_day_again(copied: Installation, tick: Tick) -> None:
+    copied.model_registry.remove_approved("als")  # by hand: from now on the fallback serves alone
+    assert tick(copied, "inference_sensor", copied.instance) == []
+    (recording,) = tick(copied, "approvals_sensor", copied.instance)
+    decide = copied.definitions().resolve_job_def(recording.job_name)
+    decide.execute_in_process(
+        instance=copied.instance, asset_selection=recording.asset_selection, run_config=recording.run_config
     )
+    assert tick(copied, "approvals_sensor", copied.instance) == []
     (request,) = tick(copied, "inference_sensor", copied.instance)
     assert request.partition_key == "2026-02-16"
     assert tick(copied, "inference_sensor", copied.instance)[0].run_key == request.run_key
     recommend = copied.definitions().resolve_job_def("recommend")
     recommend.execute_in_process(instance=copied.instance, partition_key=request.partition_key, tags=request.tags)
     assert tick(copied, "inference_sensor", copied.instance) == []
+    final = copied.lake.scan(FINAL_RECOMMENDATIONS).select(pl.col("sources").explode().unique()).collect()
+    assert final["sources"].to_list() == ["popularity"]

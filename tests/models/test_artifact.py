@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,15 +13,39 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from recsys_assets.models import als, popularity
-from recsys_assets.models.artifact import ARRAYS, MANIFEST, Artifact, ArtifactError, Provenance, is_finite, load, save
+from recsys_assets.models.artifact import (
+    ARRAYS,
+    MANIFEST,
+    SINCE_REPRODUCIBLE,
+    Artifact,
+    ArtifactError,
+    Fit,
+    Provenance,
+    fitted_part,
+    is_finite,
+    load,
+    save,
+)
 from recsys_assets.models.popularity import PopularityModel, PopularityParameters
 
-PROVENANCE = Provenance(date(2026, 3, 2), date(2026, 2, 22), 0, 5, "spec", "1.0")
+PROVENANCE = Provenance(
+    date(2026, 3, 2), date(2026, 2, 22), 0, 5, "spec", "1.0", Fit(30, "ab" * 32, {"numpy": "2.0", "machine": "Größe"})
+)
 POPULARITY = PopularityModel(
     pl.Series("item_id", ["a", "b", "ü"]), PopularityParameters(), np.array([3, 2, 1], dtype=np.float32)
 )
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same artifact for every example of a test, which leaves it as it is."""
+    folder = tmp_path_factory.mktemp("written")
+    save(Artifact(POPULARITY, PROVENANCE), popularity.FAMILY, folder)
+    return folder
 
 
 @pytest.fixture
@@ -28,9 +55,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def rewrite(folder: Path, **changes: object) -> None:
-    """Change keys of the manifest; None removes one."""
+    """Change keys of the manifest as an earlier release would have written it; None removes one."""
     manifest: dict[str, Any] = {**json.loads((folder / MANIFEST).read_text(encoding="utf-8")), **changes}
-    kept = {key: value for key, value in manifest.items() if value is not None}
+    kept = {key: value for key, value in manifest.items() if value is not None and key not in SINCE_REPRODUCIBLE}
     (folder / MANIFEST).write_text(json.dumps(kept), encoding="utf-8")
 
 
@@ -47,6 +74,61 @@ def refusal(folder: Path) -> str:
     assert message.startswith("the popularity artifact ")
     assert message.endswith("Train the slot again, or roll back to another version")
     return message
+
+
+def test_an_artifact_of_an_earlier_release_still_serves(folder: Path) -> None:
+    rewrite(folder)
+    loaded = load(popularity.FAMILY, folder)
+    assert loaded.provenance == replace(PROVENANCE, fit=None)
+    assert loaded.model.arrays()["popularity"].tolist() == [3, 2, 1]
+
+
+def test_the_same_model_from_the_same_place_is_the_same_bytes(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    again = tmp_path_factory.mktemp("again")
+    save(load(popularity.FAMILY, folder), popularity.FAMILY, again)
+    for name in (MANIFEST, ARRAYS):
+        assert (again / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_what_came_out_of_a_fit_does_not_depend_on_who_made_it_when(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    save(Artifact(POPULARITY, replace(PROVENANCE, slot=date(2026, 3, 4), code_version="2.0")), popularity.FAMILY, other)
+    assert fitted_part(other) == fitted_part(folder)
+    renamed = PopularityModel(pl.Series("item_id", ["a", "b", "c"]), POPULARITY.parameters, POPULARITY.popularity)
+    save(Artifact(renamed, PROVENANCE), popularity.FAMILY, other)
+    assert fitted_part(other) != fitted_part(folder)
+
+
+@given(place=st.integers(min_value=0), bit=st.integers(0, 7))
+@example(place=0, bit=0)
+def test_a_flipped_bit_anywhere_in_the_manifest_is_noticed(written: Path, place: int, bit: int) -> None:
+    content = bytearray((written / MANIFEST).read_bytes())
+    content[place % len(content)] ^= 1 << bit
+    with tempfile.TemporaryDirectory() as broken:
+        shutil.copy(written / ARRAYS, broken)
+        (Path(broken) / MANIFEST).write_bytes(content)
+        refusal(Path(broken))
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [('"b"', '"c"'), ('"fit"', '"fid"'), ('"manifest_sha256"', '"manifest_sha257"'), ('"seed": 0', '"seed": 1')],
+)
+def test_a_manifest_that_would_still_fit_is_refused_when_it_was_changed(folder: Path, was: str, becomes: str) -> None:
+    text = (folder / MANIFEST).read_text(encoding="utf-8")
+    (folder / MANIFEST).write_text(text.replace(was, becomes), encoding="utf-8")
+    assert "has a manifest that is not the one that was written" in refusal(folder)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_truncated_manifest_is_noticed(folder: Path, share: float) -> None:
+    content = (folder / MANIFEST).read_bytes()
+    (folder / MANIFEST).write_bytes(content[: int(share * len(content))])
+    assert "cannot be read" in refusal(folder)
 
 
 def test_what_was_saved_is_what_is_loaded(folder: Path) -> None:

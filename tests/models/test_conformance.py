@@ -1,7 +1,8 @@
-"""What every model family must do. A new family joins by its name in FAMILIES, with parameters for small data."""
+"""What every model family must do. A new family joins by itself, and so does the one that the README shows."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
@@ -15,21 +16,19 @@ from scipy.sparse import csr_array
 
 from recsys_assets.columns import ELIGIBLE_ITEMS, EXCLUSIONS
 from recsys_assets.models.artifact import ARRAYS, Artifact, Provenance, is_finite, load, save
+from recsys_assets.models.catalogue import available_families
 from recsys_assets.models.family import HISTORY_SCHEMA, Family, Interactions, Model, history_matrix
 from recsys_assets.models.ranking import rank
 
-FAMILIES: dict[str, dict[str, Any]] = {
-    "popularity": {"half_life_days": 14.0},
+FOR_SMALL_DATA: dict[str, dict[str, Any]] = {
     "als": {"factors": 2, "regularization": 0.1, "alpha": 5.0, "iterations": 10},
     "item_item": {"similarity": "cosine"},
     "graph_filter": {"dimensions": 2},
     "ease": {"regularization": 1.0},
-    "sequential": {},
 }
-FINDS_GROUPS = ("als", "item_item", "graph_filter", "ease", "sequential")
-"""Families that learn which items go together."""
-EXPLAINS = FINDS_GROUPS
-"""Families that say how much each item of the history counts."""
+"""Hyper-parameters of families whose defaults are made for more than a dozen users."""
+README_FAMILY = "also_bought"
+FAMILIES = (*available_families(), README_FAMILY)
 
 SLOT = date(2026, 3, 2)
 AS_OF = date(2026, 3, 1)
@@ -49,9 +48,29 @@ class Fitted:
         return self.family.fit(interactions, self.parameters, seed)
 
 
+def models_of_nothing() -> dict[str, Model]:
+    """A model of each of our families, to ask what it is; the README's is like a linear one."""
+    nothing = Interactions(pl.DataFrame(schema=HISTORY_SCHEMA), AS_OF)
+    models = {name: family.fit(nothing, family.parameters(), 0) for name, family in available_families().items()}
+    return models | {README_FAMILY: models["item_item"]}
+
+
+PERSONAL = [name for name, model in models_of_nothing().items() if model.is_personal]
+"""Families that learn which items go together."""
+EXPLAINS = [name for name, model in models_of_nothing().items() if type(model).reasons is not Model.reasons]
+"""Families that say how much each item of the history counts."""
+
+
 def configured(name: str, **changes: object) -> Fitted:
     family: Family = importlib.import_module(f"recsys_assets.models.{name}").FAMILY
-    return Fitted(family, family.parameters(**{**FAMILIES[name], **changes}))
+    return Fitted(family, family.parameters(**{**FOR_SMALL_DATA.get(name, {}), **changes}))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def also_bought(readme_family: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """The family of the README can be imported, as if its file lay beside the others."""
+    with readme_family():
+        yield
 
 
 @pytest.fixture(params=FAMILIES)
@@ -123,7 +142,7 @@ def test_scores_are_fresh_floats_for_every_user_and_item(family: Fitted) -> None
     assert (model.scores(matrix) == before).all()
 
 
-@pytest.mark.parametrize("name", FINDS_GROUPS)
+@pytest.mark.parametrize("name", PERSONAL)
 def test_the_item_of_the_own_group_that_a_user_lacks_comes_first(name: str) -> None:
     board = checkerboard()
     owned = {
@@ -133,7 +152,7 @@ def test_the_item_of_the_own_group_that_a_user_lacks_comes_first(name: str) -> N
     assert ranked == {f"{half}-user{number}": [f"{half}{number}"] for half in "ab" for number in range(HALF)}
 
 
-@pytest.mark.parametrize("name", FINDS_GROUPS)
+@pytest.mark.parametrize("name", PERSONAL)
 def test_a_user_who_came_after_the_training_gets_a_list_of_the_own_group(name: str) -> None:
     first_steps = bought(("late", "b1", 0, 1), ("late", "b4", 0, 1))
     ranked = lists(configured(name).fit(checkerboard()), first_steps, "late", owned={"late": ["b1", "b4"]})
@@ -166,6 +185,19 @@ def test_an_item_that_was_viewed_and_is_not_owned_stays_rankable(family: Fitted)
     assert len(ranked["reader"]) == 2 * HALF - 1
 
 
+def test_what_a_user_owns_is_never_recommended_and_everything_else_may_be(family: Fitted) -> None:
+    history = bought(*(("reader", item, 0, 1.0) for item in ("a0", "a3", "b2")))
+    ranked = lists(family.fit(checkerboard()), history, "reader", owned={"reader": ["a0", "a3", "b2"]})
+    everything = {f"{half}{item}" for half in "ab" for item in range(HALF)}
+    assert set(ranked["reader"]) == everything - {"a0", "a3", "b2"}
+
+
+def test_whatever_the_weights_parameters_and_scores_are_finite(family: Fitted) -> None:
+    model = family.fit(many())
+    assert is_finite(model)
+    assert np.isfinite(model.scores(matrix_of(model, many(), "u1", "u2", "nobody"))).all()
+
+
 def test_the_same_seed_gives_the_same_bits(family: Fitted) -> None:
     first, second = family.fit(many()).arrays(), family.fit(many()).arrays()
     assert first.keys() == second.keys()
@@ -178,6 +210,13 @@ def test_the_order_of_rows_changes_no_bit(family: Fitted) -> None:
     assert not shuffled.equals(rows)
     first, second = (family.fit(Interactions(one, AS_OF)).arrays() for one in (rows, shuffled))
     assert all(first[name].tobytes() == second[name].tobytes() for name in first)
+
+
+def test_the_loss_of_the_training_is_no_part_of_the_artifact(family: Fitted, tmp_path: Path) -> None:
+    model = family.fit(checkerboard())
+    save(Artifact(model, PROVENANCE), family.family, tmp_path)
+    assert load(family.family, tmp_path).model.losses == ()
+    assert all(np.isfinite(loss) for loss in model.losses)
 
 
 def test_als_begins_from_its_seed() -> None:
@@ -210,7 +249,9 @@ def test_an_artifact_is_two_files_and_nothing_in_it_is_pickled(family: Fitted, t
 
 def test_a_model_holds_no_user(family: Fitted, tmp_path: Path) -> None:
     save(Artifact(family.fit(checkerboard()), PROVENANCE), family.family, tmp_path)
-    assert not any(b"user" in path.read_bytes() for path in tmp_path.iterdir())
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    users = checkerboard().rows["user_id"].unique().to_list()
+    assert not any(user.encode() in stored for user in users)
 
 
 def test_a_purchase_counts_half_for_each_half_life_that_has_passed() -> None:

@@ -74,6 +74,14 @@ def test_a_version_that_a_rollback_rejected_does_not_come_back_by_itself() -> No
     assert "it was rejected: worse online" in chosen.reason
 
 
+def test_a_version_that_was_in_production_and_was_left_does_not_come_back_by_itself() -> None:
+    versions = [version(1, status="Approved"), version(2, status="Approved")]
+    assert choose_version(versions, versions[0], nothing_against) == Nothing("no newer version passes the gate")
+    chosen = choose_version(versions, versions[0], nothing_against, slot_key=key(2))
+    assert chosen == Nothing("version 2 was in production and was left")
+    assert choose_version(versions, versions[0], nothing_against, asked=2) == versions[1]
+
+
 def test_in_the_run_of_a_slot_its_newest_version_is_chosen() -> None:
     versions = [version(1, slot=5), version(2, slot=5), version(3, slot=7)]
     assert choose_version(versions, None, nothing_against, slot_key=key(5)) == version(2, slot=5)

@@ -93,9 +93,13 @@ def judged(tiny_platform: Platform, model_registry: ModelRegistry, tmp_path_fact
 
 
 def test_a_report_is_stored_shown_and_logged_with_the_same_figures(judged: Judged) -> None:
-    stored = {name: value for name, value in judged.report("popularity").items() if name in report_metrics()}
+    report = judged.report("popularity")
+    stored = {name: report[name] for name in report_metrics() if report[name] is not None}
+    assert {name for name in report_metrics() if name not in stored} == {  # nothing is approved yet
+        f"ndcg_at_10_change_to_approved{end}" for end in ("", "_low", "_high")
+    }
     shown = judged.metadata("popularity")
-    assert shown.keys() - stored.keys() == {"version", "holdout_users"}
+    assert shown.keys() - stored.keys() == {"version", "holdout_users", "picture"}
     assert {name: shown[name] for name in stored} == stored
     logged = judged.registry.metrics(judged.registry.versions("popularity")[0])
     assert {name: logged[name] for name in stored} == stored
@@ -122,3 +126,12 @@ def test_final_shows_what_it_stores(judged: Judged) -> None:
     assert stored["version"] == shown["versions"]
     assert stored["ndcg_at_10"] == shown["ndcg_at_10"] == judged.report("popularity")["ndcg_at_10"]
     assert shown["ndcg_at_10_low"] < shown["ndcg_at_10"] < shown["ndcg_at_10_high"]
+
+
+def test_a_report_is_shown_as_a_picture_and_its_pictures_are_kept_with_the_version(judged: Judged) -> None:
+    for family in ("popularity", "final"):
+        picture = judged.metadata(family)["picture"]
+        assert picture.startswith(f"![the report of {family} for slot {SLOT}](data:image/png;base64,")
+    with judged.registry.artifact(judged.registry.versions("popularity")[0], "report") as folder:
+        names = sorted(path.name for path in folder.iterdir())
+    assert names == ["ndcg_by_k.png", "ndcg_by_slot.png", "popularity_bias.png"]

@@ -1,13 +1,16 @@
 """Every threshold between a trained candidate and approval."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from recsys_assets.platform import Gate
+from recsys_assets.validation.comparison import Change
 from recsys_assets.validation.gate import (
     CANDIDATE_CHECKS,
     RELEASE_CHECKS,
+    Compared,
     Measured,
     Verdict,
     candidate_checks,
@@ -16,7 +19,19 @@ from recsys_assets.validation.gate import (
     required_checks,
 )
 
-GATE = Gate(min_ndcg_at_10=0.05, min_gain_over_popularity=0.25, min_holdout_users=50, min_release_overlap=0.5)
+GATE = Gate(
+    min_ndcg_at_10=0.05,
+    min_gain_over_popularity=0.25,
+    max_ndcg_drop=0.05,
+    min_catalogue_coverage=0.1,
+    min_holdout_users=50,
+    min_release_overlap=0.5,
+)
+MEASURED = Measured(0.1, 0.04, holdout_users=200, is_finite=True, coverage=0.5)
+IN_USE, BEST = (
+    "version 4 of slot 2026-03-02 (in use)",
+    "version 2 of slot 2026-02-20 (the best approved one of 28 days)",
+)
 
 
 def verdicts(
@@ -27,8 +42,25 @@ def verdicts(
     users: int = 200,
     is_finite: bool = True,
 ) -> dict[str, Verdict]:
-    judged = judge_candidate(family, Measured(ndcg, popularity, users, is_finite), GATE)
-    return {one.check: one for one in judged}
+    measured = replace(
+        MEASURED, ndcg_at_10=ndcg, popularity_ndcg_at_10=popularity, holdout_users=users, is_finite=is_finite
+    )
+    return judged_as(measured, family)
+
+
+def judged_as(measured: Measured, family: str = "als", gate: Gate = GATE) -> dict[str, Verdict]:
+    return {one.check: one for one in judge_candidate(family, measured, gate)}
+
+
+def change(estimate: float, low: float, high: float) -> Change:
+    return Change(estimate, low, high, error=0.02)
+
+
+def against(*changes: Change | None, problem: str = "", gate: Gate = GATE) -> Verdict:
+    """What is said of a candidate that changes so much against the version in use, and against the best one."""
+    names = zip(("approved", "best"), (IN_USE, BEST), changes, strict=False)
+    compared = {name: Compared(who, one, problem) for name, who, one in names}
+    return judged_as(replace(MEASURED, to_approved=compared), gate=gate)["ndcg_not_below_approved"]
 
 
 def failed(judged: dict[str, Verdict]) -> set[str]:
@@ -71,17 +103,103 @@ def test_one_parameter_that_is_not_finite_fails_alone() -> None:
 
 
 def test_what_could_not_be_measured_has_not_passed() -> None:
-    judged = verdicts(ndcg=None, popularity=None, users=0)
-    assert failed(judged) == {"ndcg_above_floor", "beats_popularity", "enough_holdout_users"}
-    assert judged["ndcg_above_floor"].actual is None
-    assert "could not be" in judged["beats_popularity"].sentence
+    judged = judged_as(Measured(None, None, holdout_users=0, is_finite=True))
+    assert set(judged) - failed(judged) == {"parameters_are_finite", "no_excluded_item_recommended"}
+    assert judged["enough_holdout_users"].sentence == "the number of holdout users is 0, below 50"
+    for check in failed(judged) - {"enough_holdout_users"}:
+        assert judged[check].actual is None
+        assert "could not be" in judged[check].sentence
 
 
-def test_popularity_need_not_beat_itself_and_must_do_everything_else() -> None:
-    judged = verdicts("popularity", ndcg=0.05, popularity=0.05)
-    assert set(CANDIDATE_CHECKS) - set(judged) == {"beats_popularity"}
+def test_popularity_need_not_beat_itself_nor_show_the_catalogue_and_must_do_everything_else() -> None:
+    judged = judged_as(replace(MEASURED, ndcg_at_10=0.05, popularity_ndcg_at_10=0.05, coverage=0.001), "popularity")
+    exempt = {"beats_popularity", "catalogue_coverage_above_floor"}
+    assert set(CANDIDATE_CHECKS) - set(judged) == exempt
     assert failed(judged) == set()
-    assert required_checks("als") - required_checks("popularity") == {"beats_popularity"}
+    assert required_checks("als") - required_checks("popularity") == exempt
+
+
+@pytest.mark.parametrize(("coverage", "passes"), [(0.1, True), (0.0999, False), (0.0, False), (None, False)])
+def test_enough_of_the_catalogue_must_be_shown_to_somebody(coverage: float | None, *, passes: bool) -> None:
+    verdict = judged_as(replace(MEASURED, coverage=coverage))["catalogue_coverage_above_floor"]
+    assert (verdict.passed, verdict.actual, verdict.threshold) == (passes, coverage, 0.1)
+
+
+def test_one_item_that_must_not_be_there_is_too_many() -> None:
+    for forbidden, passes in ((0, True), (1, False), (7, False)):
+        verdict = judged_as(replace(MEASURED, forbidden=forbidden))["no_excluded_item_recommended"]
+        assert (verdict.passed, verdict.actual, verdict.threshold) == (passes, forbidden, 0)
+
+
+def test_a_drop_is_refused_only_when_its_whole_interval_lies_below_the_allowed_one() -> None:
+    clearly = against(change(-0.2, -0.3, -0.06))
+    assert not clearly.passed
+    assert (clearly.actual, clearly.threshold) == (-0.2, -0.05)
+    assert clearly.sentence == (
+        f"NDCG at 10 changes by -20 % against {IN_USE} (95 % interval -30 % to -6 %), "
+        "clearly more than the allowed drop of 5 %; a drop of 11 % or more would have shown"
+    )
+    for unclear in (change(-0.2, -0.4, -0.04), change(-0.06, -0.07, -0.05), change(0.1, 0.0, 0.2)):
+        verdict = against(unclear)
+        assert verdict.passed
+        assert "not clearly more than the allowed drop" in verdict.sentence
+
+
+def test_the_version_in_use_and_the_best_of_late_must_both_be_reached() -> None:
+    good, bad = change(0.01, -0.04, 0.06), change(-0.2, -0.3, -0.1)
+    for pair in ((bad, good), (good, bad)):
+        verdict = against(*pair)
+        assert not verdict.passed
+        assert verdict.actual == -0.2
+        assert IN_USE in verdict.sentence
+        assert BEST in verdict.sentence
+    assert against(good, good).passed
+
+
+def test_without_an_approved_version_there_is_nothing_to_compare_and_the_others_decide() -> None:
+    verdict = against()
+    assert (verdict.passed, verdict.actual, verdict.smallest_detectable_drop) == (True, None, None)
+    assert verdict.sentence.startswith("nothing to compare")
+
+
+def test_an_approved_version_that_finds_nothing_leaves_nothing_to_lose() -> None:
+    verdict = against(None)
+    assert verdict.passed
+    assert verdict.sentence == f"{IN_USE} finds nothing in this holdout, so there is nothing to lose"
+
+
+def test_what_cannot_be_compared_with_the_version_in_use_is_refused_and_says_what_to_do() -> None:
+    verdict = against(None, problem="its artifact is damaged. Put it back")
+    assert not verdict.passed
+    assert verdict.sentence == f"cannot be compared with {IN_USE}: its artifact is damaged. Put it back"
+
+
+def test_an_owner_who_allows_any_drop_is_not_kept_from_it() -> None:
+    anything = GATE.model_copy(update={"max_ndcg_drop": 1.0})
+    assert against(None, problem="its artifact is damaged", gate=anything).passed
+    assert against(change(-0.99, -1.0, -0.98), gate=anything).passed
+
+
+def test_a_verdict_says_which_drop_it_could_have_detected() -> None:
+    measured = replace(MEASURED, ndcg_at_10=0.05, ndcg_error=0.005, to_popularity=Change(-0.1, -0.4, 0.2, error=0.2))
+    judged = judged_as(measured)
+    assert judged["ndcg_above_floor"].smallest_detectable_drop == pytest.approx(2.8 * 0.005 / 0.05, rel=0.01)
+    assert judged["ndcg_above_floor"].sentence.endswith("; a drop of 28 % or more would have shown")
+    assert judged["beats_popularity"].smallest_detectable_drop == pytest.approx(2.8 * 0.2, rel=0.01)
+    assert against(change(0.0, -0.1, 0.1)).smallest_detectable_drop == pytest.approx(0.05 + 2.8 * 0.02, rel=0.01)
+    for exact in ("parameters_are_finite", "no_excluded_item_recommended", "catalogue_coverage_above_floor"):
+        assert judged[exact].smallest_detectable_drop is None
+
+
+def test_so_few_users_that_even_a_total_loss_need_not_show_are_told_apart() -> None:
+    verdict = against(Change(0.0, -0.9, 1.2, error=0.5))
+    assert verdict.sentence.endswith("; too few users to show any drop")
+    assert verdict.smallest_detectable_drop == pytest.approx(1.45, rel=0.01)
+
+
+def test_without_a_floor_no_drop_below_it_can_be_detected() -> None:
+    measured = replace(MEASURED, ndcg_error=0.005)
+    assert judged_as(measured, gate=Gate())["ndcg_above_floor"].smallest_detectable_drop is None
 
 
 def test_a_sentence_says_what_was_measured_and_what_was_asked_for() -> None:

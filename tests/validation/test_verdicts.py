@@ -1,5 +1,6 @@
 """Stored verdicts, on a real lake: approval believes what is written for the very version, and nothing else."""
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -39,7 +40,7 @@ def passing(family: str = "als") -> list[Verdict]:
 
 
 def test_verdicts_come_back_as_they_were_stored(lake: DeltaLake) -> None:
-    stored = [verdict("a"), verdict("b", passed=False, actual=None)]
+    stored = [replace(verdict("a"), smallest_detectable_drop=0.07), verdict("b", passed=False, actual=None)]
     store_verdicts(lake, VERSION, "recipe", "candidate", stored)
     assert stored_verdicts(lake, VERSION) == stored
 
@@ -104,12 +105,26 @@ def test_a_check_that_is_no_longer_asked_for_does_not_stand_against_a_version() 
     assert objections("popularity", [*passing("popularity"), verdict("beats_popularity", passed=False)]) == []
 
 
-def test_checks_block_and_show_actual_and_threshold() -> None:
+def test_verdicts_of_an_older_release_are_read_and_those_that_it_did_not_know_are_missing(lake: DeltaLake) -> None:
+    known = [verdict(check) for check in sorted(required_checks("als")) if check != "ndcg_not_below_approved"]
+    store_verdicts(lake, VERSION, "recipe", "candidate", known)
+    rows = lake.scan(VERDICTS).collect().drop("smallest_detectable_drop")
+    shutil.rmtree(lake.uri(VERDICTS.name))
+    rows.write_delta(lake.uri(VERDICTS.name), delta_write_options={"partition_by": ["ds"]})
+    assert stored_verdicts(lake, VERSION) == known
+    assert objections("als", stored_verdicts(lake, VERSION)) == ["ndcg_not_below_approved: there is no stored verdict"]
+    store_verdicts(lake, VERSION, "recipe", "release", [verdict("later")])
+    assert len(stored_verdicts(lake, VERSION)) == len(known) + 1
+
+
+def test_checks_block_and_show_actual_threshold_and_smallest_detectable_drop() -> None:
     key = dg.AssetKey(["validation", "als"])
     assert all(spec.blocking for spec in check_specs(key, candidate_checks("als")))
-    (result,) = check_results(key, [verdict("ndcg_above_floor", passed=False)])
+    failed = replace(verdict("ndcg_above_floor", passed=False), smallest_detectable_drop=0.07)
+    (result,) = check_results(key, [failed])
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert {name: entry.value for name, entry in result.metadata.items()} == {"actual": 0.25, "threshold": 0.125}
+    shown = {name: entry.value for name, entry in result.metadata.items()}
+    assert shown == {"actual": 0.25, "threshold": 0.125, "smallest_detectable_drop": 0.07}
 
 
 def test_a_verdict_that_could_not_be_measured_can_still_be_shown() -> None:

@@ -1,7 +1,5 @@
 """The view `user_profile`: what each user did lately; the segments of the reports come from it."""
 
-from typing import Any
-
 import narwhals as nw
 
 from recsys_assets.columns import INTERACTIONS, ITEMS, USER_PROFILE, USERS, USERS_SEEN
@@ -41,15 +39,12 @@ def _tastes(interactions: Frame, items: Frame) -> Frame:
 
 def _favourite(tastes: Frame, subject: str) -> Frame:
     """user_id and `favourite_<subject>`: most purchases, then most events, then the first by name."""
-    by_subject = (
-        tastes.filter(~nw.col(subject).is_null())
-        .group_by("user_id", subject)
-        .agg((0 - nw.col("purchases").sum()).alias("fewest_purchases"), (0 - nw.col("events").sum()).alias("fewest"))
+    best = (
+        tastes.filter(~nw.col(subject).is_null()).group_by("user_id", subject).agg(nw.col("purchases", "events").sum())
     )
-    order: Any = ["fewest_purchases", "fewest", subject]
-    place = nw.col(subject).cum_count().over("user_id", order_by=order)
-    best = by_subject.with_columns(place.alias("place")).filter(nw.col("place") == 1)
-    return best.select("user_id", nw.col(subject).alias(f"favourite_{subject}"))
+    for most in ("purchases", "events"):
+        best = best.filter(nw.col(most) == nw.col(most).max().over("user_id"))
+    return best.group_by("user_id").agg(nw.col(subject).min().alias(f"favourite_{subject}"))
 
 
 VIEW = FeatureView(
