@@ -1,8 +1,9 @@
 """`make bench`: what the platform costs, as ratios to a peer measured in the same run.
 
 The loop on real data: UCI Online Retail as daily CSVs (see examples/online_retail) in the folder given, or in
-../shared/data. Then ingestion and views on a simulated year of 30 million events (see features.py), and the
-point-in-time join (see point_in_time.py). Times drift with the machine; the ratios hold.
+../shared/data. Then the quality of the families on it (slots.py) and on Gowalla (gowalla.py), how often the gate
+refuses (gate.py), what a slot costs (slot_cost.py), ingestion and views on a simulated year of 30 million events
+(features.py), and the point-in-time join (point_in_time.py). Times drift with the machine; the ratios hold.
 """
 
 import json
@@ -17,8 +18,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_DATA = ROOT.parent / "shared" / "data" / "online_retail" / "daily"
 RECSYS = Path(sys.executable).with_name("recsys")
-OTHERS = ("features.py", "point_in_time.py")
-"""The benchmarks that bring their own data."""
+OTHERS = ("slots.py", "gate.py", "gowalla.py", "slot_cost.py", "features.py", "point_in_time.py")
+"""The benchmarks that stand alone."""
 
 
 def main() -> int:
