@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from recsys_assets.models.candidates import candidates_for
 from recsys_assets.models.family import Interactions, Model, history_matrix
 
+CELLS_AT_ONCE = 1_000_000
+"""Scores that are sorted at once: what this takes stays in the caches, and many more would take ten times as long."""
 RANKED_SCHEMA = pl.Schema([("user_id", pl.String()), ("item_ids", pl.List(pl.String)), ("scores", pl.List(pl.Float32))])
 
 
@@ -62,6 +64,15 @@ def best_columns(scores: NDArray[np.float32], n: int) -> NDArray[np.int64]:
         Shape (rows, min(n, columns)).
     """
     n = min(n, scores.shape[1])
+    rows_at_once = max(1, CELLS_AT_ONCE // max(1, scores.shape[1]))
+    best = np.empty((scores.shape[0], n), dtype=np.int64)
+    for first in range(0, scores.shape[0], rows_at_once):
+        best[first : first + rows_at_once] = _best_of_few(scores[first : first + rows_at_once], n)
+    return best
+
+
+def _best_of_few(scores: NDArray[np.float32], n: int) -> NDArray[np.int64]:
+    """What `best_columns` returns, for some rows."""
     if n == scores.shape[1]:
         return np.argsort(-scores, axis=1, kind="stable")
     chosen = np.argpartition(-scores, n - 1, axis=1)[:, :n]

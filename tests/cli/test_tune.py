@@ -154,7 +154,11 @@ def test_an_interrupted_search_tells_the_best_that_it_has(tune: Tune, monkeypatc
         return fit(objective, settings)
 
     monkeypatch.setattr(Objective, "__call__", interrupted)
-    result = tune("popularity", "--trials", "50")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        result = tune("popularity", "--trials", "50")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert result.exit_code == 0
     assert "interrupted after 2 of 50 trials" in result.stderr
     assert "popularity" in block(result)

@@ -302,3 +302,12 @@ def test_best_columns_of_a_wide_matrix_keep_ties_in_order_where_the_edge_is_clea
     tens = np.repeat(np.arange(100, dtype=np.float32), 10)
     scores: NDArray[np.float32] = np.stack([np.random.default_rng(row).permutation(tens) for row in range(20)])
     assert (best_columns(scores, 50) == np.argsort(-scores, axis=1, kind="stable")[:, :50]).all()
+
+
+@pytest.mark.parametrize("equal", [1, 3, 40, 2_000])
+def test_best_columns_among_many_are_those_of_a_full_sort_however_many_scores_are_equal(equal: int) -> None:
+    rng = np.random.default_rng(equal)
+    scores: NDArray[np.float32] = (rng.permuted(np.tile(np.arange(4_000), (30, 1)), axis=1) // equal).astype(np.float32)
+    scores[::3, rng.integers(4_000, size=3_000)] = -np.inf  # what may not be recommended
+    scores[1] = -np.inf
+    assert (best_columns(scores, 50) == np.argsort(-scores, axis=1, kind="stable")[:, :50]).all()
