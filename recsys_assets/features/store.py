@@ -26,6 +26,7 @@ from recsys_assets.features.rules import PAIR
 from recsys_assets.features.view import Applied, FeatureView, Known
 from recsys_assets.features.views import VIEWS
 from recsys_assets.features.views.genuine import history, hits
+from recsys_assets.features.views.user_profile import segments
 from recsys_assets.platform import BUNDLED_CONFIG, Platform, load_platform
 from recsys_assets.slot_window import days_between, slot_window
 from resources.engine import Engine, PolarsEngine
@@ -172,6 +173,10 @@ class FeatureStore:
             user_id, item_id, day (of the first such event); one row per user and item, sorted.
         """
         return self.engine.collect(hits(self.known(last), first).frame).sort(*PAIR)
+
+    def segments(self, as_of: date) -> pl.DataFrame:
+        """user_id, segment of every user, as `user_profile` has them as of a day."""
+        return self.engine.collect(segments(self.known(as_of)))
 
     def titles(self, as_of: date) -> pl.DataFrame:
         """item_id, title, creator of every item of the catalogue as of a day."""

@@ -18,7 +18,14 @@ from recsys_assets.platform import FALLBACK_FAMILY, Platform
 from recsys_assets.presentation import described, slot_of
 from recsys_assets.slot_window import slot_window
 from recsys_assets.validation.gate import Measured, Verdict, candidate_checks, judge_candidate
-from recsys_assets.validation.measurement import allowed_lists, holdout_of, lists_of, measure, surroundings_of
+from recsys_assets.validation.measurement import (
+    allowed_lists,
+    holdout_of,
+    lists_beside,
+    lists_of,
+    measure,
+    surroundings_of,
+)
 from recsys_assets.validation.report import Report, report_metrics, report_on
 from recsys_assets.validation.rivals import CANDIDATE_THROUGH, rivals_of
 from recsys_assets.validation.shown import log_pictures, picture, version_curves
@@ -62,12 +69,13 @@ def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFa
         holdout = holdout_of(store, window)
         rivals = rivals_of(model_registry, lake, family, version, window)
         lists, forbidden = allowed_lists(lists_of(family, candidate, baseline, holdout), holdout)
-        measured = measure(lists.served, candidate, fallback, baseline, holdout, rivals=rivals, forbidden=forbidden)
+        beside = lists_beside(fallback, baseline, holdout, rivals)
+        measured = measure(lists.served, beside, candidate, holdout, rivals=rivals, forbidden=forbidden)
         verdicts = judge_candidate(family.name, measured, family.settings.gate)
         surroundings = surroundings_of(store, window)
         figures = report_on(lists, holdout, surroundings, seed_of(window.slot), measured.changes)
         _keep(lake, model_registry, version, figures, measured)
-        curves = version_curves(lake, version, lists.served, rivals, fallback, baseline, holdout, surroundings)
+        curves = version_curves(lake, version, lists.served, beside, rivals, holdout, surroundings)
         log_pictures(model_registry, version, curves)
         model_registry.set_tags(version, {CANDIDATE_THROUGH: str(window.candidate_through)})
         _pronounce(model_registry, version, verdicts)

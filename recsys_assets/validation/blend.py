@@ -25,7 +25,14 @@ from recsys_assets.slot_window import SlotWindow, slot_window
 from recsys_assets.validation.comparison import relative_change
 from recsys_assets.validation.evaluation import LIST_LENGTH, Holdout
 from recsys_assets.validation.gate import judge_candidate
-from recsys_assets.validation.measurement import allowed_lists, holdout_of, lists_of, measure, surroundings_of
+from recsys_assets.validation.measurement import (
+    allowed_lists,
+    holdout_of,
+    lists_beside,
+    lists_of,
+    measure,
+    surroundings_of,
+)
 from recsys_assets.validation.metrics import CUTOFFS
 from recsys_assets.validation.report import Lists, Report, report_metrics, report_on
 from recsys_assets.validation.rivals import rivals_of
@@ -133,7 +140,8 @@ def _would_serve(
     for name, family in families.items():
         lists, forbidden = allowed_lists(lists_of(family, candidates[name], fallback[1], holdout), holdout)
         rivals = rivals_of(registry, lake, family, newest[name], window)
-        measured = measure(lists.served, candidates[name], *fallback, holdout, rivals=rivals, forbidden=forbidden)
+        beside = lists_beside(*fallback, holdout, rivals)
+        measured = measure(lists.served, beside, candidates[name], holdout, rivals=rivals, forbidden=forbidden)
         verdicts = judge_candidate(name, measured, family.settings.gate)
         if name == FALLBACK_FAMILY or all(verdict.passed for verdict in verdicts):
             serving[name] = Serving(newest[name].version, candidates[name], measured.ndcg_at_10)

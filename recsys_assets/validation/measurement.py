@@ -1,6 +1,8 @@
 """Measuring the candidate of a slot: its holdout, read from the feature store, and how its lists do on it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 import polars as pl
 
@@ -10,6 +12,7 @@ from recsys_assets.models.artifact import Artifact, is_finite
 from recsys_assets.models.catalogue import ConfiguredFamily
 from recsys_assets.models.family import Interactions
 from recsys_assets.models.training import training_split
+from recsys_assets.platform import FALLBACK_FAMILY
 from recsys_assets.slot_window import SlotWindow
 from recsys_assets.validation.beyond_accuracy import catalogue_coverage
 from recsys_assets.validation.comparison import relative_changes
@@ -37,14 +40,22 @@ def holdout_of(store: FeatureStore, window: SlotWindow) -> Holdout:
 
 def _holdout(store: FeatureStore, window: SlotWindow) -> Holdout:
     through = window.candidate_through
-    longest = max(settings.ranked_days for settings in store.platform.families.values())
     hits = training_split(store.lake, window, "holdout")
     return Holdout(
-        histories=Interactions(store.history(through, longest).join(hits, on="user_id", how="semi"), through),
+        histories=Interactions(_histories(store, window).join(hits, on="user_id", how="semi"), through),
         hits=hits,
         exclusions=store.read("exclusions", through).join(hits, on="user_id", how="semi"),
         eligible=store.read("eligible_items", through),
     )
+
+
+def _histories(store: FeatureStore, window: SlotWindow) -> pl.DataFrame:
+    """What users had done before the holdout; the train rows are just that, where they reach back far enough."""
+    longest = max(settings.ranked_days for settings in store.platform.families.values())
+    first = window.candidate_through - timedelta(days=longest - 1)
+    if first >= window.first or window.first <= store.platform.first_day:
+        return training_split(store.lake, window, "train").filter(pl.col("day") >= first)
+    return store.history(window.candidate_through, longest)
 
 
 def surroundings_of(store: FeatureStore, window: SlotWindow) -> Surroundings:
@@ -61,7 +72,7 @@ def _surroundings(store: FeatureStore, window: SlotWindow) -> Surroundings:
     train = training_split(store.lake, window, "train").select("user_id", "item_id").unique()
     seen = store.engine.collect(store.known(through).total(ITEMS_SEEN).select("item_id", "first_seen_on"))
     return Surroundings(
-        profiles=store.read("user_profile", through).select("user_id", "segment"),
+        profiles=store.segments(through),
         item_users=train.group_by("item_id").agg(users=pl.len()),
         user_count=train["user_id"].n_unique(),
         established=established_items(seen, through),
@@ -92,11 +103,35 @@ def allowed_lists(lists: Lists, holdout: Holdout) -> tuple[Lists, int]:
     return replace(lists, served=served, cold=cold), count
 
 
+def lists_beside(
+    fallback: ConfiguredFamily, baseline: Artifact, holdout: Holdout, rivals: Rivals = NO_RIVALS
+) -> dict[str, pl.DataFrame]:
+    """What a candidate is compared with: the lists of the same users, ranked on the same histories.
+
+    Args:
+        fallback: The fallback family.
+        baseline: Its candidate of the slot.
+        holdout: The truth, and what may be recommended.
+        rivals: The approved versions.
+
+    Returns:
+        `popularity`, and those of `rivals` that can be ranked with, each to user_id, item_ids.
+    """
+    ranked = {FALLBACK_FAMILY: (baseline, fallback.settings.ranked_days)} | {
+        name: (rival.artifact, rival.ranked_days)
+        for name, rival in rivals.by_name().items()
+        if rival.artifact is not None
+    }
+    return {
+        name: lists_for(artifact.model, baseline.model, holdout, days, holdout.users)
+        for name, (artifact, days) in ranked.items()
+    }
+
+
 def measure(
     lists: pl.DataFrame,
+    beside: Mapping[str, pl.DataFrame],
     candidate: Artifact,
-    fallback: ConfiguredFamily,
-    baseline: Artifact,
     holdout: Holdout,
     *,
     rivals: Rivals = NO_RIVALS,
@@ -106,59 +141,31 @@ def measure(
 
     Args:
         lists: user_id, item_ids: what the candidate would have served to users with a history.
+        beside: As `lists_beside` returns it.
         candidate: What is judged.
-        fallback: The fallback family.
-        baseline: Its candidate of the same slot.
         holdout: The truth.
-        rivals: The approved versions that it is compared with, on the same users.
+        rivals: The approved versions that it is compared with.
         forbidden: How many items had to be taken out of the lists, as `allowed_lists` counts them.
     """
-    ndcg = _ndcg_by_user(lists, candidate, fallback, baseline, holdout, rivals)
-    changes = relative_changes(ndcg["candidate"], ndcg.drop("user_id", "candidate"), seed_of(baseline.provenance.slot))
-    means = mean_metrics(ndcg.drop("user_id"))
+    users, by_whom = holdout.users, {"candidate": lists, **beside}
+    ndcg = pl.DataFrame(
+        accuracy(of, holdout.hits, users, min(CUTOFFS))["ndcg_at_10"].alias(name) for name, of in by_whom.items()
+    )
+    changes = relative_changes(ndcg["candidate"], ndcg.drop("candidate"), seed_of(candidate.provenance.slot))
+    means = mean_metrics(ndcg)
     return Measured(
         ndcg_at_10=means["candidate"],
-        popularity_ndcg_at_10=means["popularity"],
+        popularity_ndcg_at_10=means[FALLBACK_FAMILY],
         holdout_users=ndcg.height,
         is_finite=is_finite(candidate.model),
         ndcg_error=_standard_error(ndcg["candidate"]),
-        to_popularity=changes["popularity"],
+        to_popularity=changes[FALLBACK_FAMILY],
         to_approved={
             name: Compared(rival.who, changes.get(name), rival.problem) for name, rival in rivals.by_name().items()
         },
         coverage=catalogue_coverage(lists, holdout.eligible.height) if ndcg.height else None,
         forbidden=forbidden,
     )
-
-
-def _ndcg_by_user(
-    lists: pl.DataFrame,
-    candidate: Artifact,
-    fallback: ConfiguredFamily,
-    baseline: Artifact,
-    holdout: Holdout,
-    rivals: Rivals,
-) -> pl.DataFrame:
-    """NDCG at 10 of every holdout user: user_id, candidate, popularity, and those of `rivals` that can be ranked with.
-
-    Everybody is ranked on the same histories, and only as far as NDCG at 10 looks.
-    """
-    users, n = holdout.users, min(CUTOFFS)
-
-    def ranked(model: Artifact, days: int) -> pl.DataFrame:
-        return lists_for(model.model, baseline.model, holdout, days, users, n)
-
-    lists_by = {
-        "candidate": lists,
-        "popularity": lists if candidate is baseline else ranked(baseline, fallback.settings.ranked_days),
-        **{
-            name: ranked(rival.artifact, rival.ranked_days)
-            for name, rival in rivals.by_name().items()
-            if rival.artifact is not None
-        },
-    }
-    ndcg = (accuracy(of, holdout.hits, users, n)["ndcg_at_10"].alias(name) for name, of in lists_by.items())
-    return pl.DataFrame([users.alias("user_id"), *ndcg])
 
 
 def _standard_error(values: pl.Series) -> float | None:

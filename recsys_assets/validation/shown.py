@@ -12,10 +12,9 @@ import dagster as dg
 import polars as pl
 
 from recsys_assets.columns import report_table
-from recsys_assets.models.artifact import Artifact
-from recsys_assets.models.catalogue import ConfiguredFamily
+from recsys_assets.platform import FALLBACK_FAMILY
 from recsys_assets.validation.curves import Curves, curves_of
-from recsys_assets.validation.evaluation import Holdout, lists_for
+from recsys_assets.validation.evaluation import Holdout
 from recsys_assets.validation.pictures import embedded, png, report_figure, write_pictures
 from recsys_assets.validation.report import Surroundings, report_metrics
 from recsys_assets.validation.rivals import Rivals
@@ -30,9 +29,8 @@ def version_curves(
     lake: DeltaLake,
     version: ModelVersion,
     served: pl.DataFrame,
+    beside: Mapping[str, pl.DataFrame],
     rivals: Rivals,
-    fallback: ConfiguredFamily,
-    baseline: Artifact,
     holdout: Holdout,
     surroundings: Surroundings,
 ) -> Curves:
@@ -42,21 +40,17 @@ def version_curves(
         lake: Where the report on the version, and those of older slots, are.
         version: What is judged.
         served: user_id, item_ids of it.
+        beside: The lists of those it is compared with, as `measurement.lists_beside` returns them.
         rivals: The approved versions; the one in use is drawn.
-        fallback: The fallback family.
-        baseline: Its candidate of the same slot.
         holdout: The truth, and what may be recommended.
         surroundings: What users and items are like.
     """
-    beside = {f"version {version.version}": served}
-    approved = rivals.approved
-    if approved is not None and approved.artifact is not None:
-        name, days = f"version {approved.version}, approved", approved.ranked_days
-        beside[name] = lists_for(approved.artifact.model, baseline.model, holdout, days, holdout.users)
-    if version.family != fallback.name:
-        days = fallback.settings.ranked_days
-        beside[fallback.name] = lists_for(baseline.model, baseline.model, holdout, days, holdout.users)
-    return stored_curves(lake, version.family, version.slot, beside, holdout, surroundings)
+    drawn = {f"version {version.version}": served}
+    if rivals.approved is not None and "approved" in beside:
+        drawn[f"version {rivals.approved.version}, approved"] = beside["approved"]
+    if version.family != FALLBACK_FAMILY:
+        drawn[FALLBACK_FAMILY] = beside[FALLBACK_FAMILY]
+    return stored_curves(lake, version.family, version.slot, drawn, holdout, surroundings)
 
 
 def stored_curves(

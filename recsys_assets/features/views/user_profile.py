@@ -12,22 +12,34 @@ WINDOW_DAYS = 90
 SUMS = ("views", "purchases", "items", "active_days")
 
 
+def segments(known: Known) -> Frame:
+    """user_id, segment of every user: a part of the view that costs a part of it."""
+    return _sums(known, genuine(known, known.newest(INTERACTIONS, WINDOW_DAYS)).frame).select("user_id", "segment")
+
+
 def _compute(known: Known) -> Applied:
     inside = genuine(known, known.newest(INTERACTIONS, WINDOW_DAYS))
+    profiles = _sums(known, inside.frame)
+    tastes = _tastes(inside.frame, known.state(ITEMS))
+    for subject in ("category", "creator"):
+        profiles = profiles.join(_favourite(tastes, subject), on="user_id", how="left")
+    return inside.into(profiles)
+
+
+def _sums(known: Known, interactions: Frame) -> Frame:
+    """All but the favourites, of every user that was ever seen."""
     users = without_machines(known, known.total(USERS_SEEN)).frame.select("user_id")
-    sums = inside.frame.group_by("user_id").agg(
+    sums = interactions.group_by("user_id").agg(
         nw.col("views", "purchases").sum(),
         nw.col("item_id").n_unique().cast(nw.Int64).alias("items"),
         nw.col("ds").n_unique().cast(nw.Int64).alias("active_days"),
         nw.col("value").sum().round(rules.MONEY_DECIMALS),
         nw.col("last_at").max(),
     )
-    tastes = _tastes(inside.frame, known.state(ITEMS))
-    profiles = users.join(sums, on="user_id", how="left")
-    for subject in ("category", "creator"):
-        profiles = profiles.join(_favourite(tastes, subject), on="user_id", how="left")
-    filled = profiles.with_columns(nw.col(*SUMS).fill_null(0), nw.col("value").fill_null(0.0))
-    return inside.into(rules.segmented(filled, known.platform.segments))
+    filled = users.join(sums, on="user_id", how="left").with_columns(
+        nw.col(*SUMS).fill_null(0), nw.col("value").fill_null(0.0)
+    )
+    return rules.segmented(filled, known.platform.segments)
 
 
 def _tastes(interactions: Frame, items: Frame) -> Frame:
