@@ -8,8 +8,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from recsys_assets.configuration import ConfigurationError
 from recsys_assets.models.catalogue import configured_families
-from recsys_assets.platform import BUNDLED_CONFIG, ConfigurationError, Platform, load_platform
+from recsys_assets.platform import BUNDLED_CONFIG, Platform, load_platform
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "online_retail" / "recsys.yaml"
 

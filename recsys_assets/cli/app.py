@@ -9,12 +9,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from recsys_assets.cli.options import By, FamilyName, Items, Seed, Users, Version, Why, named
+from recsys_assets.configuration import ConfigurationError
 from recsys_assets.features.store import UnknownViewError
 from recsys_assets.features.training_set import TooLittleHistoryError
 from recsys_assets.ingestion.draft import NothingToDraftError
 from recsys_assets.ingestion.raw_rows import UnreadableFileError
 from recsys_assets.models.artifact import ArtifactError
-from recsys_assets.platform import ConfigurationError
 from recsys_assets.registry.approval import RefusedError
 from resources.landing import LandingError
 from resources.model_registry import RegistryError
@@ -34,29 +35,6 @@ EXPECTED_ERRORS = (
     TooLittleHistoryError,
     RefusedError,
 )
-
-Users = Annotated[int, typer.Option(min=1, help="Users on the first day.")]
-Items = Annotated[int, typer.Option(min=1, help="Books on the first day.")]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed writes the same bytes.")]
-FamilyName = Annotated[str, typer.Argument(help="The model family, such as als.")]
-Version = Annotated[int, typer.Argument(min=1, help="The number of the version.")]
-By = Annotated[str | None, typer.Option(metavar="NAME", help="Who decides; default: your user name.")]
-
-
-def _said(reason: str) -> str:
-    if not reason.strip():
-        raise typer.BadParameter("must say why")
-    return reason
-
-
-Why = Annotated[str, typer.Option("--reason", callback=_said, help="Why, for the registry and the history.")]
-
-
-def _named(user_id: str) -> str:
-    if not user_id.strip():
-        raise typer.BadParameter("must name a user")
-    return user_id
-
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -272,7 +250,7 @@ def tune(
 
 
 @app.command()
-def forget(user: Annotated[str, typer.Argument(help="The shop's id of the user.", callback=_named)]) -> None:
+def forget(user: Annotated[str, typer.Argument(help="The shop's id of the user.", callback=named)]) -> None:
     """Remove a person from the lake and its history, the training sets and the online store."""
     from recsys_assets.cli.forget import forget_command
 

@@ -12,7 +12,7 @@ from recsys_assets.cli.driver import LOGGER, progress_definitions
 from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.progress import run_progress
 from recsys_assets.cli.screen import screen
-from recsys_assets.platform import ConfigurationError
+from recsys_assets.configuration import ConfigurationError
 from recsys_assets.registry.approval import Nothing, RefusedError
 from recsys_assets.registry.approved import decision_config
 from recsys_assets.registry.deciding import Ask, Judge, Wish, plan, standing_at_rest

@@ -11,7 +11,8 @@ from recsys_assets.cli.models import show_versions
 from recsys_assets.cli.recommend import show_list, some_user
 from recsys_assets.cli.run import run_to_fixed_point
 from recsys_assets.cli.screen import screen
-from recsys_assets.platform import ConfigurationError, Platform
+from recsys_assets.configuration import ConfigurationError
+from recsys_assets.platform import Platform
 from recsys_assets.simulation import SimulatedStore, StoreParameters, simulate
 
 SHOWN_ITEMS = 10

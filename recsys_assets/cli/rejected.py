@@ -11,7 +11,7 @@ from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.run import check_day
 from recsys_assets.cli.screen import plain_table, printable, screen
 from recsys_assets.columns import INGESTED_FILES, REJECTED_ROWS, SOURCE_TABLES, Table
-from recsys_assets.platform import ConfigurationError
+from recsys_assets.configuration import ConfigurationError
 from resources.lake import DeltaLake
 
 SHOWN_CHARACTERS = 160

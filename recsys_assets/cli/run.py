@@ -9,7 +9,8 @@ from recsys_assets.cli.decide import record_all
 from recsys_assets.cli.driver import Finished, Limits, drive
 from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.progress import RunProgress, run_progress
-from recsys_assets.platform import ConfigurationError, Platform
+from recsys_assets.configuration import ConfigurationError
+from recsys_assets.platform import Platform
 from sensors.state import read_approvals
 
 EVERYTHING = Limits()

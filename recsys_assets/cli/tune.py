@@ -11,12 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.screen import as_cell, plain_table, screen
 from recsys_assets.columns import INTERACTION_DAYS
+from recsys_assets.configuration import ConfigurationError
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.features.training_set import TooLittleHistoryError
 from recsys_assets.models.catalogue import configured_families
 from recsys_assets.models.family import Family
 from recsys_assets.models.search import Search, as_text
-from recsys_assets.platform import FALLBACK_FAMILY, ConfigurationError, FamilySettings
+from recsys_assets.platform import FALLBACK_FAMILY, FamilySettings
 from recsys_assets.slot_window import SlotWindow, days_between
 from recsys_assets.validation.bootstrap import Interval
 from recsys_assets.validation.tuning import (

@@ -3,7 +3,6 @@
 Each method reads only days up to the day asked for, applies the rules, and returns rows. Nothing is written here.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -13,6 +12,7 @@ import narwhals as nw
 import polars as pl
 
 from recsys_assets.columns import ITEMS, VIEW_DAYS, recommendations_table
+from recsys_assets.configuration import near
 from recsys_assets.features.past import LakePast
 from recsys_assets.features.point_in_time import (
     KNOWN_DAY,
@@ -260,7 +260,7 @@ def find_view(name: str) -> FeatureView:
         UnknownViewError: There is none.
     """
     if name not in VIEWS:
-        raise UnknownViewError(f"there is no view {name!r}{_near(name, VIEWS)}; the views are {', '.join(VIEWS)}")
+        raise UnknownViewError(f"there is no view {name!r}{near(name, VIEWS)}; the views are {', '.join(VIEWS)}")
     return VIEWS[name]
 
 
@@ -273,7 +273,7 @@ def _by_view(columns: Iterable[str]) -> dict[str, list[str]]:
             raise UnknownViewError(f"{column!r} is no column of a view; write it like user_profile.purchases")
         known = [one for one in find_view(name).table.schema.names() if one not in (*find_view(name).entity, "ds")]
         if value not in known:
-            raise UnknownViewError(f"{name} has no column {value!r}{_near(value, known)}; it has {', '.join(known)}")
+            raise UnknownViewError(f"{name} has no column {value!r}{near(value, known)}; it has {', '.join(known)}")
         wanted.setdefault(name, []).append(value)
     return wanted
 
@@ -289,11 +289,6 @@ def _require_joinable(rows: pl.DataFrame, wanted: Mapping[str, Sequence[str]], t
     for name in (f"{view}.{value}" for view, values in wanted.items() for value in values):
         if name in rows.columns:
             raise JoinError(f"the frame has a column {name!r} already; drop or rename it")
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
 
 
 def _has_days(view: FeatureView) -> bool:

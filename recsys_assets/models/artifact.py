@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from recsys_assets.configuration import ConfigurationError, checked
 from recsys_assets.models.family import Family, Model
-from recsys_assets.platform import ConfigurationError, checked
 
 MANIFEST = "manifest.json"
 ARRAYS = "arrays.npz"

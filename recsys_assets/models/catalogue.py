@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import recsys_assets.models
+from recsys_assets.configuration import ConfigurationError, checked
 from recsys_assets.models.family import Family, Parameters
-from recsys_assets.platform import ConfigurationError, FamilySettings, Platform, checked
+from recsys_assets.platform import FamilySettings, Platform
 
 SETS_FAMILY = re.compile(r"^FAMILY\b.*=", re.MULTILINE)
 

@@ -17,11 +17,12 @@ from typer.testing import CliRunner
 
 from recsys_assets.cli.app import EXPECTED_ERRORS, app
 from recsys_assets.columns import EVENTS, INTERACTION_DAYS, INTERACTIONS, ITEMS
+from recsys_assets.configuration import ConfigurationError
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.features.training_set import TooLittleHistoryError
 from recsys_assets.features.views import VIEWS
 from recsys_assets.models.catalogue import configured_families
-from recsys_assets.platform import ConfigurationError, Platform, load_platform
+from recsys_assets.platform import Platform, load_platform
 from recsys_assets.slot_window import days_between
 from recsys_assets.validation.tuning import Objective
 from resources.engine import PolarsEngine

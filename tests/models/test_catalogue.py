@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 from recsys_assets.columns import ELIGIBLE_ITEMS, EXCLUSIONS
+from recsys_assets.configuration import ConfigurationError
 from recsys_assets.models import als, popularity
 from recsys_assets.models.catalogue import available_families, configured_families, find_family
 from recsys_assets.models.family import Interactions
 from recsys_assets.models.ranking import rank
-from recsys_assets.platform import BUNDLED_CONFIG, ConfigurationError, FamilySettings, Platform, load_platform
+from recsys_assets.platform import BUNDLED_CONFIG, FamilySettings, Platform, load_platform
 
 
 def platform_with(**families: dict[str, Any]) -> Platform:
