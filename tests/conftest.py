@@ -3,15 +3,18 @@
 import os
 import sys
 import uuid
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 import redis
 
+from recsys_assets.models.artifact import Artifact, Provenance, save
+from recsys_assets.models.family import HISTORY_SCHEMA, Family, Interactions
 from recsys_assets.platform import Platform
 from resources import embedded_valkey
 from resources.engine import SparkEngine
@@ -49,6 +52,24 @@ def tiny_platform() -> Platform:
             "families": {"popularity": {"window_days": 30, "weight": 0}},
         }
     )
+
+
+Release = Callable[[Family, date, Path], None]
+
+
+@pytest.fixture(scope="session")
+def tiny_release() -> Release:
+    """Writes a release of a family for a slot, fitted on what two users did, into a new folder."""
+
+    def write(family: Family, slot: date, folder: Path) -> None:
+        yesterday = slot - timedelta(days=1)
+        rows = [("ann", "a", yesterday, 1.0), ("ann", "b", yesterday, 1.0), ("bob", "b", yesterday, 1.0)]
+        known = Interactions(pl.DataFrame(rows, HISTORY_SCHEMA, orient="row"), yesterday)
+        model = family.fit(known, family.parameters(), 0)
+        folder.mkdir()
+        save(Artifact(model, Provenance(slot, yesterday, 0, 3, "abc", "1.0")), family, folder)
+
+    return write
 
 
 @pytest.fixture(scope="session")

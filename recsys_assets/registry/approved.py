@@ -6,15 +6,17 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from recsys_assets.models.artifact import ArtifactError
 from recsys_assets.models.catalogue import ConfiguredFamily
 from recsys_assets.presentation import OWNER
 from recsys_assets.registry.approval import Nothing, RefusedError
 from recsys_assets.registry.deciding import Ask, Judge, Wish, carry_out, deciding, forget_intent, plan
 from recsys_assets.registry.decision import Decision, Signature, now
 from recsys_assets.registry.promotions import Decided, approved_key, read_newest_decision
+from recsys_assets.registry.serving_versions import load_release
 from recsys_assets.registry.standing import left_undone, read_standing
 from resources.lake import DeltaLake
-from resources.model_registry import ModelRegistry, ModelVersion
+from resources.model_registry import ModelRegistry, ModelVersion, RegistryError
 
 BACKFILL_TAG = "dagster/backfill"
 USER_TAG = "user"
@@ -63,6 +65,7 @@ def approved_asset(family: ConfiguredFamily) -> dg.AssetsDefinition:
                 _allow_nothing(context, family.name, decision, is_excused=settled)
                 return
             versions = _by_number(model_registry, family.name)
+            _require_loadable(model_registry, family, decision, versions)
             carry_out(model_registry, family.name, decision, versions)
             metadata = _metadata(decision, versions)
             yield dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(str(decision.in_use)))
@@ -124,6 +127,22 @@ def _plan(
         return plan(Wish(config.decision, config.version, slot_key), signed, registry, family.name, judge)
     except RefusedError as error:
         raise dg.Failure(f"{family.name}: {error}") from error
+
+
+def _require_loadable(
+    registry: ModelRegistry, family: ConfiguredFamily, decision: Decision, versions: Mapping[int, ModelVersion]
+) -> None:
+    """Make sure that what is to serve is as it was released.
+
+    Raises:
+        dg.Failure: Its artifact is damaged or missing; what serves goes on.
+    """
+    if decision.kind not in ("promotion", "rollback") or not decision.version:
+        return
+    try:
+        load_release(registry, family.family, versions[decision.version])
+    except (ArtifactError, RegistryError) as error:
+        raise dg.Failure(f"{family.name}: version {decision.version} is not put in use: {error}") from error
 
 
 def _require_seen(seen: int | None, newest: Decided | None) -> None:

@@ -17,6 +17,9 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from recsys_assets.cli import main
 from recsys_assets.cli.installation import Installation
+from recsys_assets.models.catalogue import find_family
+from recsys_assets.models.family import Family
+from recsys_assets.models.versions import RELEASE
 from recsys_assets.platform import BUNDLED_CONFIG
 from recsys_assets.registry.deciding import deciding
 from recsys_assets.registry.promotions import read_decisions
@@ -51,13 +54,19 @@ def installation(environment: dict[str, str]) -> Installation:
 
 
 @pytest.fixture
-def trained(installation: Installation, tmp_path: Path) -> Callable[..., ModelVersion]:
+def trained(
+    installation: Installation, tmp_path: Path, tiny_release: Callable[[Family, date, Path], None]
+) -> Callable[..., ModelVersion]:
     """Registers a released version of a family, of the next slot, with its verdicts."""
 
     def made(family: str, *, passes: bool = True) -> ModelVersion:
         registry = installation.model_registry
         slot = FIRST_SLOT + timedelta(days=len(registry.versions(family)))
-        version = registry.register(family, slot, tmp_path, tags={}, params={})
+        candidate, release = tmp_path / f"candidate-{slot}", tmp_path / f"release-{slot}"
+        candidate.mkdir()
+        version = registry.register(family, slot, candidate, tags={}, params={})
+        tiny_release(find_family(family), slot, release)
+        registry.add_artifact(version, release, RELEASE)
         registry.set_status(version, "PendingManualApproval", "released, waits for approval")
         verdicts = [Verdict(check, 0.1, 0.05, passes, f"{check}: so it is") for check in required_checks(family)]
         store_verdicts(installation.lake, version, "recipe", "candidate", verdicts)

@@ -12,6 +12,8 @@ import pytest
 
 from recsys_assets.models import popularity
 from recsys_assets.models.catalogue import ConfiguredFamily
+from recsys_assets.models.family import Family
+from recsys_assets.models.versions import RELEASE
 from recsys_assets.platform import FamilySettings
 from recsys_assets.registry.approved import approved_asset, decision_config
 from recsys_assets.registry.promotions import Decided, read_decisions
@@ -33,6 +35,7 @@ class Desk:
     lake: DeltaLake
     instance: dg.DagsterInstance
     folder: Path
+    release: Callable[[Family, date, Path], None]
     approval: str = "automatic"
     registered: int = field(default=0, init=False)
 
@@ -42,9 +45,17 @@ class Desk:
         day = FIRST_SLOT + timedelta(days=self.registered if slot is None else slot)
         tags = {"training_set_version": "3", "feature_spec_hash": "abc", "code_version": "1.0"}
         version = self.registry.register(self.name, day, self.folder, tags=tags, params={"window": "7"})
+        self.registry.add_artifact(version, self.released(day), RELEASE)
         self.registry.set_status(version, "PendingManualApproval", "released, waits for approval")
         self.judged(version, passes=passes)
         return version
+
+    def released(self, slot: date) -> Path:
+        """The folder of a release."""
+        folder = self.folder.with_name(f"release-{slot}")
+        if not folder.exists():
+            self.release(replace(popularity.FAMILY, name=self.name), slot, folder)
+        return folder
 
     def judged(self, version: ModelVersion, *, passes: bool = True, checks: set[str] | None = None) -> None:
         """Stores a verdict of every required check."""
@@ -144,7 +155,9 @@ def dying(alive: ModelRegistry, writes: list[str], lasts: int, *, is_before: boo
 
 
 @pytest.fixture
-def desk(model_registry: ModelRegistry, family: str, tmp_path: Path) -> Iterator[Desk]:
+def desk(
+    model_registry: ModelRegistry, family: str, tmp_path: Path, tiny_release: Callable[[Family, date, Path], None]
+) -> Iterator[Desk]:
     """A family without versions."""
     candidate = tmp_path / "candidate"
     candidate.mkdir()
@@ -155,4 +168,4 @@ def desk(model_registry: ModelRegistry, family: str, tmp_path: Path) -> Iterator
         lock_folder=str(tmp_path / "locks"),
     )
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Desk(family, registry, DeltaLake(root=str(tmp_path / "lake")), instance, candidate)
+        yield Desk(family, registry, DeltaLake(root=str(tmp_path / "lake")), instance, candidate, tiny_release)

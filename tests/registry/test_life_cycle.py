@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recsys_assets.models.versions import RELEASE
 from recsys_assets.registry.promotions import newest_slot_ever_approved, read_approval
 
 
@@ -48,6 +49,23 @@ def test_the_ui_shows_decision_versions_slot_reason_who_and_the_mlflow_run(desk:
         "mlflow_run_id": version.run_id,
     }
     assert shown.tags["dagster/data_version"] == "2"
+
+
+def test_a_release_that_was_damaged_since_is_not_put_in_use_and_what_serves_goes_on(desk: Any) -> None:
+    desk.trained()
+    assert desk.decide("approve", 1).success
+    version = desk.trained()
+    with desk.registry.artifact(version, RELEASE) as folder:
+        (arrays,) = folder.glob("*.npz")
+        damaged = bytearray(arrays.read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        arrays.write_bytes(bytes(damaged))
+        desk.registry.add_artifact(version, folder, RELEASE)
+    told = failure(desk.decide("approve", 2))
+    assert "version 2 is not put in use" in told
+    assert "Train the slot again" in told
+    assert (desk.in_use, desk.statuses[2]) == (1, "PendingManualApproval")
+    assert desk.standing.is_settled
 
 
 def test_alone_and_without_a_version_the_gate_approves_the_newest_that_passes(desk: Any) -> None:
