@@ -93,4 +93,4 @@ def _all_keys(model: type[BaseModel]) -> set[str]:
 def near(name: str, known: Iterable[str]) -> str:
     """What may have been meant, to put behind an error; empty where nothing is close."""
     close = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f", did you mean {close[0]!r}?" if close else ""

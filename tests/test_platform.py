@@ -82,10 +82,10 @@ def test_the_configuration_cannot_be_changed(file: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"time_zon": "UTC"}, "time_zon: unknown key; did you mean 'time_zone'?"),
-        ({"training__holdout_day": 7}, "training.holdout_day: unknown key; did you mean 'holdout_days'?"),
-        ({"families__popularity__gate__min_ndcg": 1}, "families.popularity.gate.min_ndcg: unknown key; did you mean"),
-        ({"rules__bots__max_events": 3}, "rules.bots.max_events: unknown key; did you mean 'max_events_per_day'?"),
+        ({"time_zon": "UTC"}, "time_zon: unknown key, did you mean 'time_zone'?"),
+        ({"training__holdout_day": 7}, "training.holdout_day: unknown key, did you mean 'holdout_days'?"),
+        ({"families__popularity__gate__min_ndcg": 1}, "families.popularity.gate.min_ndcg: unknown key, did you mean"),
+        ({"rules__bots__max_events": 3}, "rules.bots.max_events: unknown key, did you mean 'max_events_per_day'?"),
         ({"xyzzy": 1}, "xyzzy: unknown key"),
     ],
 )
@@ -145,7 +145,7 @@ def test_the_holdout_must_leave_days_to_train_on(file: Path, train: int, history
 
 def test_a_time_zone_that_does_not_exist_is_refused_with_a_near_one(file: Path) -> None:
     message = refusal(file, content(time_zone="Asia/Soul"))
-    assert message.startswith("time_zone: no such time zone; write it like Europe/London; did you mean 'Asia/Seoul'?")
+    assert message.startswith("time_zone: no such time zone; write it like Europe/London, did you mean 'Asia/Seoul'?")
 
 
 class TestSources:

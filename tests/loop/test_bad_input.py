@@ -94,7 +94,7 @@ def test_an_unreachable_mlflow_stops_the_run_before_anything_is_written(
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (("time_zone:", "tme_zone:"), "tme_zone: unknown key; did you mean 'time_zone'?"),
+        (("time_zone:", "tme_zone:"), "tme_zone: unknown key, did you mean 'time_zone'?"),
         (("window_days: 30", "window_days: soon"), "families.popularity.window_days"),
         (("last_day: 2026-03-15", "last_day: 2025-01-01"), "first_day 2026-01-05 is after last_day 2025-01-01"),
         (("factors: 32", "factors: many"), "families.als.parameters"),
