@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-DEFAULT_DATA = ROOT.parent / "shared" / "data" / "online_retail" / "daily"
+from online_retail import data_folder, environment
+
 RECSYS = Path(sys.executable).with_name("recsys")
 OTHERS = ("slots.py", "gate.py", "gowalla.py", "slot_cost.py", "features.py", "point_in_time.py")
 """The benchmarks that stand alone."""
@@ -24,22 +24,16 @@ OTHERS = ("slots.py", "gate.py", "gowalla.py", "slot_cost.py", "features.py", "p
 
 def main() -> int:
     """Print the tables; 1 where the data are missing, or a benchmark failed."""
-    data = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_DATA
-    if not data.is_dir():
-        print(f"{data}: no such folder; give the folder of Online Retail's daily CSVs")
+    data = data_folder()
+    if data is None:
         return 1
     with tempfile.TemporaryDirectory(prefix="recsys-bench-") as folder:
-        environment = {
-            **os.environ,
-            "RECSYS_HOME": folder,
-            "RECSYS_LANDING": str(data),
-            "RECSYS_CONFIG": str(ROOT / "examples" / "online_retail" / "recsys.yaml"),
-        }
+        variables = environment(folder, data)
         script = straight_script(data)
-        first = timed([str(Path(__file__).with_name("driven.py"))], environment)
-        second = timed(["-c", "from recsys_assets.cli import main; main()", "run"], environment)
-        loading = timed(["-c", "from recsys_assets.definitions import defs; defs()"], environment)
-        subprocess.run([str(RECSYS), "stop"], env=environment, check=False, stdout=subprocess.DEVNULL)
+        first = timed([str(Path(__file__).with_name("driven.py"))], variables)
+        second = timed(["-c", "from recsys_assets.cli import main; main()", "run"], variables)
+        loading = timed(["-c", "from recsys_assets.definitions import defs; defs()"], variables)
+        subprocess.run([str(RECSYS), "stop"], env=variables, check=False, stdout=subprocess.DEVNULL)
     report(script, first, second, loading)
     return max([alone(script) for script in OTHERS])
 

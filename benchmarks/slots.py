@@ -18,12 +18,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from features import materialize
+from online_retail import data_folder, environment
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
@@ -36,8 +36,6 @@ from recsys_assets.partitions import slot_days, slot_partitions
 from recsys_assets.platform import FamilySettings, Platform
 from recsys_assets.validation.segments import accuracy
 
-ROOT = Path(__file__).resolve().parent.parent
-DEFAULT_DATA = ROOT.parent / "shared" / "data" / "online_retail" / "daily"
 SLOTS = 12
 LENGTH = 200
 YEAR = 365
@@ -83,17 +81,11 @@ Ranker = Callable[[Slot], pl.DataFrame]
 
 def main() -> int:
     """Print the table; 1 where the data are missing."""
-    data = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_DATA
-    if not data.is_dir():
-        print(f"{data}: no such folder; give the folder of Online Retail's daily CSVs")
+    data = data_folder()
+    if data is None:
         return 1
     with tempfile.TemporaryDirectory(prefix="recsys-bench-") as folder:
-        environment = {
-            "RECSYS_HOME": folder,
-            "RECSYS_LANDING": str(data),
-            "RECSYS_CONFIG": str(ROOT / "examples" / "online_retail" / "recsys.yaml"),
-        }
-        os.environ.update(environment)
+        os.environ.update(environment(folder, data))
         installation = Installation.from_env()
         platform = installation.platform
         materialize("ingest", str(platform.first_day), str(platform.last_day), os.environ)

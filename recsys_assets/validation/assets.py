@@ -24,6 +24,7 @@ from recsys_assets.validation.measurement import (
     lists_beside,
     lists_of,
     measure,
+    popular_lists,
     surroundings_of,
 )
 from recsys_assets.validation.report import Report, report_metrics, report_on
@@ -63,13 +64,14 @@ def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFa
         require_fit(candidate, version, window.candidate_through, feature_spec_hash(platform))
         baseline = candidate
         if family.name != fallback.name:
-            popular = newest_of_slot(model_registry, fallback.name, window.slot)
-            baseline = load_version(model_registry, fallback.family, popular, CANDIDATE)
+            newest = newest_of_slot(model_registry, fallback.name, window.slot)
+            baseline = load_version(model_registry, fallback.family, newest, CANDIDATE)
         store = FeatureStore(platform, lake, engine)
         holdout = holdout_of(store, window)
         rivals = rivals_of(model_registry, lake, family, version, window)
         lists, forbidden = allowed_lists(lists_of(family, candidate, baseline, holdout), holdout)
-        beside = lists_beside(fallback, baseline, holdout, rivals)
+        popular = lists.served if candidate is baseline else popular_lists(fallback, baseline, holdout)
+        beside = lists_beside(popular, baseline, holdout, rivals)
         measured = measure(lists.served, beside, candidate, holdout, rivals=rivals, forbidden=forbidden)
         verdicts = judge_candidate(family.name, measured, family.settings.gate)
         surroundings = surroundings_of(store, window)

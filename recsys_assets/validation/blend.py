@@ -31,6 +31,7 @@ from recsys_assets.validation.measurement import (
     lists_beside,
     lists_of,
     measure,
+    popular_lists,
     surroundings_of,
 )
 from recsys_assets.validation.metrics import CUTOFFS
@@ -136,11 +137,12 @@ def _would_serve(
         name: load_version(registry, families[name].family, version, CANDIDATE) for name, version in newest.items()
     }
     fallback = (families[FALLBACK_FAMILY], candidates[FALLBACK_FAMILY])
+    popular = popular_lists(*fallback, holdout)
     serving: dict[str, Serving] = {}
     for name, family in families.items():
         lists, forbidden = allowed_lists(lists_of(family, candidates[name], fallback[1], holdout), holdout)
         rivals = rivals_of(registry, lake, family, newest[name], window)
-        beside = lists_beside(*fallback, holdout, rivals)
+        beside = lists_beside(popular, fallback[1], holdout, rivals)
         measured = measure(lists.served, beside, candidates[name], holdout, rivals=rivals, forbidden=forbidden)
         verdicts = judge_candidate(name, measured, family.settings.gate)
         if name == FALLBACK_FAMILY or all(verdict.passed for verdict in verdicts):

@@ -103,28 +103,29 @@ def allowed_lists(lists: Lists, holdout: Holdout) -> tuple[Lists, int]:
     return replace(lists, served=served, cold=cold), count
 
 
+def popular_lists(fallback: ConfiguredFamily, baseline: Artifact, holdout: Holdout) -> pl.DataFrame:
+    """user_id, item_ids that popularity would have served to the users with a history."""
+    return lists_for(baseline.model, baseline.model, holdout, fallback.settings.ranked_days, holdout.users)
+
+
 def lists_beside(
-    fallback: ConfiguredFamily, baseline: Artifact, holdout: Holdout, rivals: Rivals = NO_RIVALS
+    popular: pl.DataFrame, baseline: Artifact, holdout: Holdout, rivals: Rivals = NO_RIVALS
 ) -> dict[str, pl.DataFrame]:
     """What a candidate is compared with: the lists of the same users, ranked on the same histories.
 
     Args:
-        fallback: The fallback family.
-        baseline: Its candidate of the slot.
+        popular: As `popular_lists` returns it.
+        baseline: The fallback family's candidate of the slot.
         holdout: The truth, and what may be recommended.
         rivals: The approved versions.
 
     Returns:
         `popularity`, and those of `rivals` that can be ranked with, each to user_id, item_ids.
     """
-    ranked = {FALLBACK_FAMILY: (baseline, fallback.settings.ranked_days)} | {
-        name: (rival.artifact, rival.ranked_days)
+    return {FALLBACK_FAMILY: popular} | {
+        name: lists_for(rival.artifact.model, baseline.model, holdout, rival.ranked_days, holdout.users)
         for name, rival in rivals.by_name().items()
         if rival.artifact is not None
-    }
-    return {
-        name: lists_for(artifact.model, baseline.model, holdout, days, holdout.users)
-        for name, (artifact, days) in ranked.items()
     }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from recsys_assets.cli.driver import Finished, Limits, drive
 from recsys_assets.cli.installation import Installation
@@ -40,6 +41,20 @@ def run_all() -> RunAll:
             return list(drive(installation, limits or Limits(), progress, lambda: None))
 
     return run
+
+
+@pytest.fixture
+def environment_in(tmp_path: Path, finished: Installation) -> Callable[[Path], dict[str, str]]:
+    """The variables of an installation in some home, with landing and configuration of the finished one."""
+
+    def variables(home: Path) -> dict[str, str]:
+        config = tmp_path / "recsys.yaml"
+        content = finished.platform.model_dump(mode="json", by_alias=True, exclude_none=True)
+        config.write_text(yaml.safe_dump(content), encoding="utf-8")
+        landing = finished.settings.landing
+        return {"RECSYS_HOME": str(home), "RECSYS_LANDING": landing, "RECSYS_CONFIG": str(config)}
+
+    return variables
 
 
 @pytest.fixture(scope="session")

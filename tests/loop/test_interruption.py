@@ -11,7 +11,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-import yaml
 
 from recsys_assets.cli.installation import Installation
 from recsys_assets.columns import FINAL_RECOMMENDATIONS, INGESTED_FILES, INTERACTIONS, REJECTED_ROWS
@@ -22,18 +21,9 @@ PATIENCE_SECONDS = 180.0
 
 
 @pytest.fixture
-def environment(tmp_path: Path, finished: Installation) -> Iterator[dict[str, str]]:
+def environment(tmp_path: Path, environment_in: Callable[[Path], dict[str, str]]) -> Iterator[dict[str, str]]:
     """The environment of a new home on the landing of the finished installation."""
-    config = tmp_path / "recsys.yaml"
-    config.write_text(
-        yaml.safe_dump(finished.platform.model_dump(mode="json", by_alias=True, exclude_none=True)), encoding="utf-8"
-    )
-    yield {
-        **os.environ,
-        "RECSYS_HOME": str(tmp_path / "home"),
-        "RECSYS_LANDING": finished.settings.landing,
-        "RECSYS_CONFIG": str(config),
-    }
+    yield {**os.environ, **environment_in(tmp_path / "home")}
     embedded_valkey.stop(tmp_path / "home" / "valkey")
 
 

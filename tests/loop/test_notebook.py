@@ -3,12 +3,12 @@
 import contextlib
 import io
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
-import yaml
 
 from recsys_assets.cli.installation import Installation
 from recsys_assets.columns import USER_PROFILE
@@ -17,17 +17,9 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def test_five_lines_make_a_training_frame(
-    finished: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Installation, environment_in: Callable[[Path], dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = tmp_path / "recsys.yaml"
-    config.write_text(
-        yaml.safe_dump(finished.platform.model_dump(mode="json", by_alias=True, exclude_none=True)), encoding="utf-8"
-    )
-    for variable, value in {
-        "RECSYS_HOME": str(finished.settings.home),
-        "RECSYS_LANDING": finished.settings.landing,
-        "RECSYS_CONFIG": str(config),
-    }.items():
+    for variable, value in environment_in(finished.settings.home).items():
         monkeypatch.setenv(variable, value)
     stored = finished.lake.days(USER_PROFILE.name)[-1]
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)

@@ -1,0 +1,1 @@
+"""How what is served does with real users: online metrics, experiments and guardrails. Nothing is served from here."""
