@@ -148,7 +148,7 @@ def inference(
     features: str,
     approvals: Mapping[str, int],
     published: str | None,
-    running: Collection[str],
+    running: Collection[date],
 ) -> list[Start]:
     """A run for the newest day, unless its lists were published from the same features and approvals.
 
@@ -157,9 +157,10 @@ def inference(
         features: State of the features and of the configuration that lists are made by.
         approvals: Family to the id of the event that put its version in use.
         published: The inference key of the newest publication of `day`.
-        running: Inference keys of runs under way.
+        running: Days whose lists a run is computing at the moment. What changes meanwhile waits for its end: two
+            runs for one day would publish in any order.
     """
-    if day is None or FALLBACK_FAMILY not in approvals:
+    if day is None or day in running or FALLBACK_FAMILY not in approvals:
         return []
     key = ":".join(
         [
@@ -168,7 +169,7 @@ def inference(
             *(f"{name}-{approvals[name]}" for name in sorted(approvals)),
         ]
     )
-    if key == published or key in running:
+    if key == published:
         return []
     return [Start("recommend", key, day, day, {INFERENCE_TAG: key})]
 

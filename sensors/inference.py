@@ -48,7 +48,7 @@ def next_inference(
     instance: dg.DagsterInstance,
     online_store: OnlineStore,
     day: date | None,
-    running: Collection[str],
+    running: Collection[date],
 ) -> list[Start]:
     """Read what the lists of `day` depend on, and decide; `recsys run` asks the same."""
     published = None if day is None else published_key(instance, online_store, day)

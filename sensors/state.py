@@ -110,9 +110,9 @@ def running_slots(instance: dg.DagsterInstance) -> frozenset[date]:
     return frozenset(day for run in _unfinished(instance, TRAINING_SET_KEY) for day in _partitions(run))
 
 
-def running_inferences(instance: dg.DagsterInstance) -> frozenset[str]:
-    """Inference keys of the runs under way."""
-    return frozenset(run.tags.get(INFERENCE_TAG, "") for run in _unfinished(instance, ONLINE_STORE_KEY))
+def running_inferences(instance: dg.DagsterInstance) -> frozenset[date]:
+    """Days whose lists a run is computing at the moment, whoever started it."""
+    return frozenset(day for run in _unfinished(instance, ONLINE_STORE_KEY) for day in _partitions(run))
 
 
 def features_state(platform: Platform, lake: DeltaLake) -> str:

@@ -28,6 +28,10 @@ telemetry:
 concurrency:
   runs:
     max_concurrent_runs: 2
+run_monitoring:  # a run whose process is gone would keep its partition waiting for ever
+  enabled: true
+  start_timeout_seconds: 300
+  max_runtime_seconds: 43200
 """
 
 

@@ -209,9 +209,12 @@ class TestInference:
     def test_lists_published_from_the_same_inputs_are_not_computed_again(self) -> None:
         assert inference(FIRST, "features-1", {"popularity": 1}, self.key(), ()) == []
 
-    def test_a_run_under_way_for_the_same_inputs_is_enough(self) -> None:
-        assert inference(FIRST, "features-1", {"popularity": 1}, None, {self.key()}) == []
-        assert len(inference(FIRST, "features-2", {"popularity": 1}, None, {self.key()})) == 1
+    def test_whatever_changes_waits_until_the_run_for_the_day_has_ended(self) -> None:
+        for features, approvals in ((1, {"popularity": 1}), (2, {"popularity": 1}), (1, {"popularity": 2})):
+            assert inference(FIRST, f"features-{features}", approvals, self.key(), {FIRST}) == []
+
+    def test_a_backfill_of_older_days_keeps_nobody_waiting(self) -> None:
+        assert len(inference(day(3), "features-1", {"popularity": 1}, None, {day(1), day(2)})) == 1
 
     def test_new_features_and_new_approvals_each_start_a_run(self) -> None:
         published = self.key(1, popularity=1, als=2)
