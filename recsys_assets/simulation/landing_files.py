@@ -15,12 +15,15 @@ import polars as pl
 from recsys_assets.columns import BLOCK_TARGETS, EVENT_TYPES
 from recsys_assets.simulation.blocks import CATEGORY, CREATOR, BlockChanges
 from recsys_assets.simulation.catalogue import NEVER, Catalogue, genre_of
-from recsys_assets.simulation.names import GENRES, author_name, book_ids, user_ids
+from recsys_assets.simulation.names import GENRES, author_name, book_ids, numbers_of, user_ids
 from recsys_assets.simulation.outcomes import Events
 from recsys_assets.simulation.people import People
+from recsys_assets.simulation.responses import Impressions, Shown
 from recsys_assets.simulation.rows import Ints
 
 EVENTS_HEADER = "user,book,action,at,pieces,price"
+SURFACE = "home"
+_IMPRESSIONS = ("impressions", ".csv.gz")
 _MOMENT = "%Y-%m-%dT%H:%M:%S"
 
 
@@ -110,6 +113,43 @@ class LandingDay:
         text = "\n".join([EVENTS_HEADER, *lines, ""])
         self._replace("events", ".csv.gz", _gzipped(text.encode()) if lines else b"")
 
+    def write_impressions(self, shown: Shown, impressions: Impressions) -> None:
+        """Write `impressions/DATE.csv.gz`: each place of each list that was shown; clicks are among the events."""
+        rows = shown.take(impressions.shown)
+        table = pl.DataFrame(
+            {
+                "request": f"{self.date:%Y%m%d}-" + user_ids(rows.user),
+                "user": user_ids(rows.user),
+                "book": book_ids(rows.book),
+                "place": rows.position,
+                "at": self._moments(impressions.second),
+                "surface": pl.repeat(SURFACE, len(rows), eager=True),
+                "family": pl.Series(rows.family, dtype=pl.String),
+                "version": pl.Series(rows.version, dtype=pl.String),
+                "arm": pl.Series(rows.arm, dtype=pl.String),
+            }
+        )
+        text = table.write_csv(datetime_format=_MOMENT)
+        self._replace(*_IMPRESSIONS, _gzipped(text.encode()) if len(rows) else b"")
+
+    def shown_before(self) -> Shown | None:
+        """The lists that the file of an earlier simulation says were shown on this day; None without a file.
+
+        What was really shown stays so, whatever the shop would show by now.
+        """
+        path = self._path(*_IMPRESSIONS)
+        if not path.exists():
+            return None
+        rows = pl.read_csv(path, schema_overrides={"version": pl.String})
+        return Shown(
+            user=numbers_of(rows["user"]),
+            book=numbers_of(rows["book"]),
+            position=rows["place"].to_numpy(),
+            family=rows["family"].to_numpy(),
+            version=rows["version"].to_numpy(),
+            arm=rows["arm"].to_numpy(),
+        )
+
     def _dates(self, days: Ints) -> pl.Series:
         """Dates of days counted from the first one; NEVER becomes null."""
         dates = np.datetime64(self.first_day, "D") + days.astype("timedelta64[D]")
@@ -124,16 +164,19 @@ class LandingDay:
 
         A file that is there already with this content is left alone, so that nobody takes it for a new one.
         """
-        path = self.landing / folder / f"{self.date.isoformat()}{suffix}"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = self._path(folder, suffix)
         if content and path.exists() and path.read_bytes() == content:
             return
         if not content:
             path.unlink(missing_ok=True)
             return
+        path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.part")
         unfinished.write_bytes(content)
         unfinished.replace(path)
+
+    def _path(self, folder: str, suffix: str) -> Path:
+        return self.landing / folder / f"{self.date.isoformat()}{suffix}"
 
 
 def _words(words: tuple[str, ...], places: Ints) -> pl.Series:

@@ -125,5 +125,11 @@ def user_ids(users: Ints) -> pl.Series:
     return _ids("U", users, digits=6)
 
 
+def numbers_of(ids: pl.Series) -> Ints:
+    """The numbers in the ids of books or of users."""
+    numbers: Ints = ids.str.slice(1).cast(pl.Int64).to_numpy()
+    return numbers
+
+
 def _ids(letter: str, numbers: Ints, *, digits: int) -> pl.Series:
     return letter + pl.Series(numbers, dtype=pl.Int64).cast(pl.String).str.zfill(digits)

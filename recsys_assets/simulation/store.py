@@ -7,13 +7,15 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from recsys_assets.columns import EVENT_TYPES
 from recsys_assets.simulation.days import Chance, Day, State, simulated_days
 from recsys_assets.simulation.dirt import SPOILERS, soiled
 from recsys_assets.simulation.landing_files import LandingDay
-from recsys_assets.simulation.names import user_ids
+from recsys_assets.simulation.names import numbers_of, user_ids
 from recsys_assets.simulation.parameters import StoreParameters
+from recsys_assets.simulation.responses import Shown
 from recsys_assets.simulation.rows import Flags, Ints
 
 
@@ -55,7 +57,10 @@ class SimulatedStore:
 
 
 def simulate(
-    parameters: StoreParameters, landing: Path, on_day: Callable[[date], None] | None = None
+    parameters: StoreParameters,
+    landing: Path,
+    on_day: Callable[[date], None] | None = None,
+    lists_of: Callable[[date], pl.DataFrame] | None = None,
 ) -> SimulatedStore:
     """Write the landing files of a simulated store, day by day.
 
@@ -65,14 +70,24 @@ def simulate(
         parameters: The store's size, length and habits.
         landing: The folder of all landing files; it is created where it does not exist.
         on_day: Called after each day whose files are all written.
+        lists_of: Day to the lists that the shop shows on it: user_id, item_id, position (from 1), family, version,
+            arm. It is asked when the day begins, unless the landing says already what was shown.
 
     Returns:
         What was written, in numbers.
     """
+
+    def shown(today: int) -> Shown:
+        files = LandingDay(landing, parameters.first_day, today)
+        before = files.shown_before()
+        if before is not None:
+            return before
+        return Shown.nothing() if lists_of is None else _as_numbers(lists_of(files.date))
+
     dirty_rows: Counter[str] = Counter(dict.fromkeys(SPOILERS, 0))
     actions = np.zeros(len(EVENT_TYPES), dtype=np.int64)
     change_rows = np.zeros(3, dtype=np.int64)
-    for today, day in enumerate(simulated_days(parameters)):
+    for today, day in enumerate(simulated_days(parameters, shown)):
         files = LandingDay(landing, parameters.first_day, today)
         dirty_rows.update(_write(files, day, parameters))
         actions += np.bincount(day.events.action, minlength=len(EVENT_TYPES))
@@ -87,10 +102,23 @@ def _write(files: LandingDay, day: Day, parameters: StoreParameters) -> Counter[
     files.write_items(day.state.catalogue, day.changed_books)
     files.write_users(day.state.people, day.changed_users)
     files.write_blocks(day.block_changes)
+    files.write_impressions(day.shown, day.impressions)
     dirt = Chance.of_day(parameters.seed, files.today).dirt
     lines, dirty_rows = soiled(files.event_lines(day.events), parameters.dirty_row_share, dirt)
     files.write_events(lines)
     return dirty_rows
+
+
+def _as_numbers(lists: pl.DataFrame) -> Shown:
+    rows = lists.sort("user_id", "position")
+    return Shown(
+        user=numbers_of(rows["user_id"]),
+        book=numbers_of(rows["item_id"]),
+        position=rows["position"].cast(pl.Int64).to_numpy(),
+        family=rows["family"].to_numpy(),
+        version=rows["version"].to_numpy(),
+        arm=rows["arm"].to_numpy(),
+    )
 
 
 def _summary(state: State, actions: Ints, dirty_rows: dict[str, int], change_rows: Ints) -> SimulatedStore:
