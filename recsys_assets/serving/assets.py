@@ -1,20 +1,24 @@
 """The asset of the group `serving`: the final lists of a day, published to the online store as one generation."""
 
-from collections.abc import Iterator
+import time
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from recsys_assets.columns import ELIGIBLE_ITEMS, EXCLUSIONS, FINAL_RECOMMENDATIONS
+from recsys_assets.columns import ELIGIBLE_ITEMS, EXCLUSIONS, FINAL_RECOMMENDATIONS, INTERACTIONS
+from recsys_assets.features.store import FeatureStore
 from recsys_assets.models.catalogue import configured_families
 from recsys_assets.models.family import HISTORY_SCHEMA, Interactions, Model
 from recsys_assets.models.ranking import rank
-from recsys_assets.partitions import day_partitions
+from recsys_assets.partitions import day_partitions, day_to_history
 from recsys_assets.platform import FALLBACK_FAMILY, Platform
 from recsys_assets.presentation import OWNER, day_range
 from recsys_assets.registry.serving_versions import load_release
-from recsys_assets.serving.generations import UserList, current, publish
+from recsys_assets.serving.generations import Generation, newest, publish_portions
+from recsys_assets.serving.portions import portions, versions_by_arm
+from resources.engine import Engine
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry
 from resources.online_store import OnlineStore
@@ -33,40 +37,40 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         description="The final lists, exclusions and the list for unknown users, published as one generation.",
         partitions_def=day_partitions(platform),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=[dg.AssetKey(table.key) for table in (FINAL_RECOMMENDATIONS, EXCLUSIONS, ELIGIBLE_ITEMS)],
+        deps=[
+            dg.AssetDep(dg.AssetKey(INTERACTIONS.key), partition_mapping=day_to_history()),
+            *(dg.AssetKey(table.key) for table in (FINAL_RECOMMENDATIONS, EXCLUSIONS, ELIGIBLE_ITEMS)),
+        ],
         kinds={"redis"},
         owners=[OWNER],
     )
     def online_store(
         context: dg.AssetExecutionContext,
         lake: DeltaLake,
+        engine: Engine,
         model_registry: ModelRegistry,
         online_store: OnlineStore,
     ) -> dg.MaterializeResult:
         day = day_range(context)[1]  # of a range, only the newest is worth serving
         client = online_store.connect()
-        serving = current(client)
-        if serving is not None and serving.as_of > day:
-            return dg.MaterializeResult(metadata={"is_published": False, "in_use": serving.name})
-        final = lake.scan(FINAL_RECOMMENDATIONS, (day, day)).collect()
-        if not final["item_ids"].list.len().sum():
+        held = newest(client)
+        if held is not None and held.as_of > day:
+            return dg.MaterializeResult(metadata={"is_published": False, "newest": held.name})
+        if _holds_no_item(lake, day):
             raise dg.Failure(
                 f"recommendations/final of {day} holds no item for anybody, so it is not published; see whether "
                 "features/eligible_items is empty, or whether any version is approved"
             )
-        versions = {one["family"]: one["version"] for one in final["versions"].item(0)}
-        version = model_registry.version(FALLBACK_FAMILY, int(versions[FALLBACK_FAMILY]))
+        store = FeatureStore(platform, lake, engine)
+        arms = versions_by_arm(store, day)
+        control = next(iter(arms.values()))
+        version = model_registry.version(FALLBACK_FAMILY, int(control[FALLBACK_FAMILY]))
         model = load_release(model_registry, fallback.family, version).model
         popular = popular_list(model, lake, day, platform.recommendations.list_length)
-        generation = publish(client, day, versions, _user_lists(lake, final, day), popular)
+        began = time.monotonic()
+        generation = publish_portions(client, day, arms, portions(store, day), popular)
         return dg.MaterializeResult(
-            metadata={
-                "is_published": True,
-                "generation": generation.name,
-                "lists": generation.lists,
-                "versions": dg.MetadataValue.json(dict(versions)),
-            },
-            data_version=dg.DataVersion(generation.name),
+            metadata=_figures(generation, time.monotonic() - began), data_version=dg.DataVersion(generation.name)
         )
 
     return [online_store]
@@ -82,8 +86,21 @@ def popular_list(model: Model, lake: DeltaLake, day: date, length: int) -> list[
     return items
 
 
-def _user_lists(lake: DeltaLake, final: pl.DataFrame, day: date) -> Iterator[UserList]:
-    exclusions = lake.scan(EXCLUSIONS, (day, day)).select("user_id", excluded="item_ids").collect()
-    rows = final.select("user_id", "item_ids").join(exclusions, on="user_id", how="left")
-    for user_id, item_ids, excluded in rows.iter_rows():
-        yield UserList(user_id, item_ids, excluded or ())
+def _holds_no_item(lake: DeltaLake, day: date) -> bool:
+    lengths = lake.scan(FINAL_RECOMMENDATIONS, (day, day)).select(pl.col("item_ids").list.len().sum())
+    return not lengths.collect().item()
+
+
+def _figures(generation: Generation, seconds: float) -> dict[str, Any]:
+    """Metadata of a publication."""
+    return {
+        "is_published": True,
+        "generation": generation.name,
+        "lists": generation.lists,
+        "arms": dg.MetadataValue.json({arm: dict(versions) for arm, versions in generation.arms.items()}),
+        "versions": dg.MetadataValue.json(dict(generation.versions)),
+        "exclusion_filters": generation.filters,
+        "bytes": generation.size,
+        "seconds": round(seconds, 3),
+        "lists_per_second": round(generation.lists / seconds, 1),
+    }
