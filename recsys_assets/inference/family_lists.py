@@ -1,28 +1,22 @@
 """The assets `recommendations/<family>`: every user's list by one family's approved version, for a day."""
 
-from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from recsys_assets.columns import (
-    ELIGIBLE_ITEMS,
-    EXCLUSIONS,
-    INTERACTIONS,
-    Table,
-    recommendations_table,
-)
+from recsys_assets.columns import ELIGIBLE_ITEMS, EXCLUSIONS, INTERACTIONS, recommendations_table
 from recsys_assets.features.store import FeatureStore
+from recsys_assets.inference.family_day import FamilyDay
 from recsys_assets.models.catalogue import ConfiguredFamily
-from recsys_assets.models.family import Interactions
-from recsys_assets.models.ranking import rank
 from recsys_assets.partitions import day_partitions, day_to_history
 from recsys_assets.platform import FALLBACK_FAMILY, Platform
 from recsys_assets.presentation import day_range, described, written
-from recsys_assets.registry.serving_versions import load_release, version_for_day
 from recsys_assets.slot_window import days_between
 from resources.engine import Engine
-from resources.lake import DeltaLake
+from resources.lake import DeltaLake, Spool
 from resources.model_registry import ModelRegistry
 
 
@@ -50,41 +44,19 @@ def build_family_lists(platform: Platform, family: ConfiguredFamily) -> dg.Asset
     ) -> dg.MaterializeResult:
         days = day_range(context)
         store = FeatureStore(platform, lake, engine)
-        rows = pl.concat([_lists_of(store, family, model_registry, day) for day in days_between(*days)])
-        versions = rows["version"].unique().sort().to_list()
-        delta = lake.replace(table, rows, days)
-        return written(lake, table, rows, delta, versions=versions, fallback_lists=int(rows["is_fallback"].sum()))
+        with TemporaryDirectory(prefix="recsys-lists-") as folder:
+            rows = Spool(table, Path(folder, "rows"))
+            for day in days_between(*days):
+                for some in FamilyDay.of(store, family, model_registry, day).lists():
+                    rows.add(some)
+            delta = lake.replace(table, rows, days)
+            return written(lake, table, rows, delta, **_counts(rows))
 
     return lists
 
 
-def _lists_of(store: FeatureStore, family: ConfiguredFamily, registry: ModelRegistry, day: date) -> pl.DataFrame:
-    """Rows of `recommendations/<family>` for one day; none where no version serves the day."""
-    table = recommendations_table(family.name)
-    version = version_for_day(registry, family.name, day)
-    if version is None:
-        return pl.DataFrame(schema=table.schema)
-    model = load_release(registry, family.family, version).model
-    exclusions, eligible = (_rows(store.lake, one, day) for one in (EXCLUSIONS, ELIGIBLE_ITEMS))
-    if exclusions.is_empty():
-        raise dg.Failure(f"features/exclusions holds nobody as of {day}; materialize the features of the day first")
-    recommendations = store.platform.recommendations
-    ranked = rank(
-        model,
-        Interactions(store.history(day, family.settings.ranked_days), day),
-        exclusions["user_id"],
-        exclusions,
-        eligible,
-        n=recommendations.list_length,
-        block_users=recommendations.block_users,
-    ).with_columns(is_fallback=pl.lit(value=False))
-    if family.name != FALLBACK_FAMILY:
-        popular = _rows(store.lake, recommendations_table(FALLBACK_FAMILY), day)
-        rest = popular.join(ranked, on="user_id", how="anti").with_columns(is_fallback=pl.lit(value=True))
-        ranked = pl.concat([ranked, rest.select(ranked.columns)])
-    labelled = ranked.with_columns(ds=pl.lit(day), version=pl.lit(str(version.version)))
-    return labelled.select(table.schema.names()).sort("user_id")
-
-
-def _rows(lake: DeltaLake, table: Table, day: date) -> pl.DataFrame:
-    return lake.scan(table, (day, day)).collect()
+def _counts(rows: Spool) -> dict[str, Any]:
+    """Metadata: which versions ranked, and how many lists are fallbacks."""
+    by_version = rows.scan().group_by("version").agg(pl.col("is_fallback").sum()).sort("version")
+    counted = by_version.collect(engine="streaming")
+    return {"versions": counted["version"].to_list(), "fallback_lists": int(counted["is_fallback"].sum())}

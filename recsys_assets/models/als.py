@@ -18,10 +18,10 @@ from threadpoolctl import threadpool_limits
 from recsys_assets.models.family import (
     Arrays,
     CannotFitError,
+    FactorModel,
     Family,
     Floats,
     Interactions,
-    Model,
     WeighedParameters,
     training_matrix,
 )
@@ -56,7 +56,7 @@ class AlsParameters(WeighedParameters):
 
 
 @dataclass(frozen=True)
-class AlsModel(Model):
+class AlsModel(FactorModel):
     """Item factors, shape (items, factors), float32.
 
     The loss is the mean over all users and items of the weighted squared error, with the regularization: equation 3 of
@@ -69,12 +69,10 @@ class AlsModel(Model):
     losses: tuple[float, ...] = field(default=(), compare=False)
     is_personal: ClassVar[bool] = True
 
-    def scores(self, histories: csr_array) -> Floats:
-        """See `Model.scores`."""
-        with threadpool_limits(1, "blas"):  # implicit has threads of its own
-            vectors = self._solver.recalculate_user(np.arange(histories.shape[0]), csr_matrix(histories))
-        result: Floats = vectors @ self.item_factors.T
-        return result
+    def vectors(self, histories: csr_array) -> Floats:
+        """See `FactorModel.vectors`."""
+        vectors: Floats = self._solver.recalculate_user(np.arange(histories.shape[0]), csr_matrix(histories))
+        return vectors
 
     def arrays(self) -> Arrays:
         """See `Model.arrays`."""
@@ -91,7 +89,7 @@ class AlsModel(Model):
 
     @cached_property
     def _solver(self) -> "AlternatingLeastSquares":
-        solver = _solver(self.parameters, seed=0)
+        solver = _solver(self.parameters, seed=0, threads=1)  # whoever ranks has threads, and gives users to each
         solver.item_factors = self.item_factors
         return solver
 
@@ -129,7 +127,7 @@ def load(item_ids: pl.Series, parameters: AlsParameters, arrays: Arrays) -> AlsM
     return AlsModel(item_ids, parameters, arrays["item_factors"])
 
 
-def _solver(parameters: AlsParameters, seed: int) -> "AlternatingLeastSquares":
+def _solver(parameters: AlsParameters, seed: int, threads: int = 0) -> "AlternatingLeastSquares":
     from implicit.cpu.als import AlternatingLeastSquares
 
     with threadpool_limits(1, "blas"):  # without it implicit warns that the two kinds of threads fight
@@ -139,6 +137,7 @@ def _solver(parameters: AlsParameters, seed: int) -> "AlternatingLeastSquares":
             alpha=parameters.alpha,
             iterations=parameters.iterations,
             random_state=seed,
+            num_threads=threads,
         )
 
 

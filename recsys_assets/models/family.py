@@ -180,6 +180,34 @@ class Model(ABC):
         return None
 
 
+class FactorModel(Model):
+    """A model whose score is the product of a vector of the user and a vector of the item.
+
+    It is ranked without computing every score; that of a recommended item is its exact product, rounded to float32.
+
+    Attributes:
+        item_factors: The vectors of the items, shape (items, factors), float32.
+    """
+
+    item_factors: Floats
+
+    @abstractmethod
+    def vectors(self, histories: csr_array) -> Floats:
+        """The users' vectors.
+
+        Args:
+            histories: As `scores` takes them. A user's vector must not depend on the others.
+
+        Returns:
+            Shape (users, factors), float32.
+        """
+
+    def scores(self, histories: csr_array) -> Floats:
+        """See `Model.scores`."""
+        result: Floats = self.vectors(histories) @ self.item_factors.T
+        return result
+
+
 @dataclass(frozen=True)
 class Family:
     """What a family's module offers as `FAMILY`.

@@ -1,18 +1,28 @@
 """The one ranking: exact best items per user, without what may not be recommended, ties broken by item id.
 
-Validation, daily inference and serving all call it; only histories and candidates differ.
+Validation, daily inference and serving all call it; only histories and candidates differ. How the best are found
+depends on what the model is, and stays in `best_items`; here are users, their blocks, and threads.
 """
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, cached_property
+from math import ceil
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from threadpoolctl import ThreadpoolController
 
-from recsys_assets.models.candidates import candidates_for
+from recsys_assets.models.best_items import Best, Finder, finder_for, no_histories
+from recsys_assets.models.candidates import EXCLUDING, Excluded, Shelf, excluded_from, shelf_of
 from recsys_assets.models.family import Interactions, Model, history_matrix
 
-CELLS_AT_ONCE = 1_000_000
-"""Scores that are sorted at once: what this takes stays in the caches, and many more would take ten times as long."""
 RANKED_SCHEMA = pl.Schema([("user_id", pl.String()), ("item_ids", pl.List(pl.String)), ("scores", pl.List(pl.Float32))])
+BLOCK_USERS = 8_192
+"""Users whose matrices and lists are in memory at once, where nobody says otherwise."""
 
 
 def rank(
@@ -23,88 +33,159 @@ def rank(
     eligible: pl.DataFrame,
     *,
     n: int,
-    block_users: int = 2_048,
+    block_users: int = BLOCK_USERS,
 ) -> pl.DataFrame:
     """The best `n` items of each user.
 
     Args:
         model: What is known about items.
         histories: What the users did, within the family's window.
-        users: Whom to rank for.
+        users: Whom to rank for, each once.
         exclusions: Rows of `features/exclusions`.
         eligible: Rows of `features/eligible_items`.
         n: The longest list.
-        block_users: Users ranked at once; memory is about this times the number of items times 16 bytes.
+        block_users: Users ranked at once, as `Ranker.blocks` has it.
 
     Returns:
         user_id, item_ids, scores, in the order of `users`. A personal model gives no row to a user of whose
         history it knows nothing. A list is shorter than `n` where fewer items may be recommended.
     """
-    matrix = history_matrix(model.parameters.history_weights(histories), users, model.item_ids)
-    known = np.flatnonzero(np.diff(matrix.indptr)) if model.is_personal else np.arange(users.len())
-    chosen = users.gather(known)
-    matrix = matrix[known]
-    candidates = candidates_for(chosen, model.item_ids, exclusions, eligible)
-    lists = []
-    for first in range(0, chosen.len(), block_users):
-        scores = model.scores(matrix[first : first + block_users])
-        candidates.forbid(scores, first)
-        lists.append(_lists(chosen[first : first + block_users], scores, model.item_ids, n))
-    return pl.concat(lists) if lists else pl.DataFrame(schema=RANKED_SCHEMA)
+    blocks = Ranker.of(model, eligible).blocks(histories, users, exclusions, n=n, block_users=block_users)
+    return pl.concat([pl.DataFrame(schema=RANKED_SCHEMA), *blocks])
 
 
-def best_columns(scores: NDArray[np.float32], n: int) -> NDArray[np.int64]:
-    """The columns of the `n` highest scores per row, best first; among equal scores, the lower column first.
+@dataclass(frozen=True)
+class Ranker:
+    """A model and what may be recommended by it, prepared for any number of users.
 
-    Args:
-        scores: Shape (rows, columns).
-        n: How many.
+    Whoever ranks again and again with the same two keeps one; it can be used by several threads.
 
-    Returns:
-        Shape (rows, min(n, columns)).
+    Attributes:
+        model: What is known about items.
+        shelf: What may be recommended to somebody.
     """
-    n = min(n, scores.shape[1])
-    rows_at_once = max(1, CELLS_AT_ONCE // max(1, scores.shape[1]))
-    best = np.empty((scores.shape[0], n), dtype=np.int64)
-    for first in range(0, scores.shape[0], rows_at_once):
-        best[first : first + rows_at_once] = _best_of_few(scores[first : first + rows_at_once], n)
-    return best
+
+    model: Model
+    shelf: Shelf
+
+    @classmethod
+    def of(cls, model: Model, eligible: pl.DataFrame) -> "Ranker":
+        """Prepare a model for rows of `features/eligible_items`."""
+        return cls(model, shelf_of(model.item_ids, eligible))
+
+    def blocks(
+        self,
+        histories: Interactions,
+        users: pl.Series,
+        exclusions: pl.DataFrame,
+        *,
+        n: int,
+        block_users: int = BLOCK_USERS,
+    ) -> Iterator[pl.DataFrame]:
+        """Rank, some users at a time.
+
+        Args:
+            histories: What the users did, within the family's window.
+            users: Whom to rank for, each once.
+            exclusions: Rows of `features/exclusions`.
+            n: The longest list.
+            block_users: Users ranked at once. What is in memory, besides what is given, is their matrices and lists
+                (about 40 bytes per item of a list), the model, and some 40 MB per core.
+
+        Yields:
+            What `rank` returns, for the next users.
+        """
+        blocks = pl.DataFrame({"user_id": users}).with_columns(block=pl.int_range(pl.len()) // block_users)
+        done, excluded = _by_block(histories.rows, blocks), _by_block(exclusions.select(EXCLUDING), blocks)
+        for block, first in enumerate(range(0, users.len(), block_users)):
+            asked = users.slice(first, block_users)
+            yield self._ranked(Interactions(done(block), histories.as_of), asked, excluded(block), n)
+
+    def _ranked(self, histories: Interactions, users: pl.Series, exclusions: pl.DataFrame, n: int) -> pl.DataFrame:
+        """What `rank` returns, for one block."""
+        if self.model.is_personal:
+            matrix = history_matrix(self.model.parameters.history_weights(histories), users, self.model.item_ids)
+            known = np.flatnonzero(np.diff(matrix.indptr))
+            users, matrix = users.gather(known), matrix[known]
+        else:
+            matrix = no_histories(users.len(), self.model.item_ids.len())
+        columns, scores = self.best(matrix, excluded_from(self.shelf, users, exclusions), n)
+        return _lists(users, columns, scores, self.model.item_ids)
+
+    def best(self, histories: csr_array, excluded: Excluded, n: int) -> Best:
+        """The best items of some users, as `Finder.best` finds them, on all cores.
+
+        Args:
+            histories: As `Model.scores` takes them, shape (users, items).
+            excluded: What the same users must not see.
+            n: How many.
+
+        Returns:
+            Columns, best first, and their scores, both of shape (users, n); -1 where there are no more.
+        """
+        columns = np.full((histories.shape[0], n), -1)
+        scores = np.full(columns.shape, -np.inf, dtype=np.float32)
+
+        def find(finder: Finder, rows: NDArray[np.int64]) -> None:
+            found = finder.best(histories[rows], excluded.items(rows), n)
+            columns[rows, : found[0].shape[1]], scores[rows, : found[1].shape[1]] = found
+
+        portions = list(self._portions(excluded))
+        with _blas().limit(limits=1, user_api="blas"):  # a core for each portion, and not all cores for each product
+            if len(portions) > 1:
+                with ThreadPoolExecutor(pl.thread_pool_size()) as threads:
+                    list(threads.map(find, *zip(*portions, strict=True)))
+            else:
+                for portion in portions:
+                    find(*portion)
+        return columns, scores
+
+    def _portions(self, excluded: Excluded) -> Iterator[tuple[Finder, NDArray[np.int64]]]:
+        """Users of a block that are ranked at once, and among what; few users are divided among the cores too."""
+        allowed = excluded.may_see_adult | (not self.shelf.has_adult)
+        for with_adult, rows in ((True, np.flatnonzero(allowed)), (False, np.flatnonzero(~allowed))):
+            if rows.size:
+                finder = self._for_adults if with_adult else self._for_all
+                by_memory, by_cores = rows.size / finder.users_at_once, min(pl.thread_pool_size(), rows.size // 32)
+                yield from ((finder, part) for part in np.array_split(rows, max(ceil(by_memory), by_cores)))
+
+    @cached_property
+    def _for_adults(self) -> Finder:
+        return finder_for(self.model, self.shelf.columns(with_adult=True))
+
+    @cached_property
+    def _for_all(self) -> Finder:
+        return finder_for(self.model, self.shelf.columns(with_adult=False))
 
 
-def _best_of_few(scores: NDArray[np.float32], n: int) -> NDArray[np.int64]:
-    """What `best_columns` returns, for some rows."""
-    if n == scores.shape[1]:
-        return np.argsort(-scores, axis=1, kind="stable")
-    chosen = np.argpartition(-scores, n - 1, axis=1)[:, :n]
-    worst = np.take_along_axis(scores, chosen, axis=1).min(axis=1)
-    # argpartition picks among equals at the edge as it likes: where there is a choice, choose the lower columns.
-    for row in np.flatnonzero((scores >= worst[:, np.newaxis]).sum(axis=1) > n):
-        above = np.flatnonzero(scores[row] > worst[row])
-        equal = np.flatnonzero(scores[row] == worst[row])
-        chosen[row] = np.concatenate([above, equal[: n - above.size]])
-    chosen.sort(axis=1)
-    order = np.argsort(-np.take_along_axis(scores, chosen, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(chosen, order, axis=1)
+@cache
+def _blas() -> ThreadpoolController:
+    """What sets the threads of BLAS; finding its libraries anew takes as long as ranking for a user."""
+    return ThreadpoolController()
 
 
-def _lists(users: pl.Series, scores: NDArray[np.float32], item_ids: pl.Series, n: int) -> pl.DataFrame:
-    """Rows of user_id, item_ids, scores; what may not be recommended (minus infinity) is left out."""
-    columns = best_columns(scores, n)
-    values = np.take_along_axis(scores, columns, axis=1)
-    is_allowed = np.isfinite(values)
-    flat = pl.DataFrame(
-        {
-            "row": np.repeat(np.arange(users.len()), is_allowed.sum(axis=1)),
-            "item_ids": item_ids.gather(columns[is_allowed]),
-            "scores": values[is_allowed],
-        },
-        schema_overrides={"row": pl.UInt32, "scores": pl.Float32},
-    )
-    grouped = flat.group_by("row", maintain_order=True).agg("item_ids", "scores")
-    empty = [pl.lit([], dtype) for dtype in (RANKED_SCHEMA["item_ids"], RANKED_SCHEMA["scores"])]
-    return (
-        pl.DataFrame({"user_id": users})
-        .with_row_index("row")
-        .join(grouped, on="row", how="left", maintain_order="left")
-        .select("user_id", pl.col("item_ids").fill_null(empty[0]), pl.col("scores").fill_null(empty[1]))
-    )
+def _by_block(rows: pl.DataFrame, blocks: pl.DataFrame) -> Callable[[int], pl.DataFrame]:
+    """Makes a function that gives the rows of a block's users, in their order; once for each block."""
+    if blocks["block"].max() == 0:
+        only = rows.join(blocks, on="user_id", how="semi", maintain_order="left")
+        return lambda _: only
+    mine = rows.join(blocks, on="user_id", maintain_order="left")
+    nothing = rows.clear()
+    parts = mine.partition_by("block", as_dict=True, include_key=False)
+    return lambda block: parts.pop((block,), nothing)
+
+
+def _lists(
+    users: pl.Series, columns: NDArray[np.int64], scores: NDArray[np.float32], item_ids: pl.Series
+) -> pl.DataFrame:
+    """Rows of user_id, item_ids, scores; what may not be recommended (column -1) is left out."""
+    lengths = pl.Series((columns >= 0).sum(axis=1), dtype=pl.UInt32)
+    if not lengths.sum():
+        empty = (pl.lit([], RANKED_SCHEMA[name]).alias(name) for name in ("item_ids", "scores"))
+        return pl.DataFrame({"user_id": users}).with_columns(empty)
+    flat = {"item_ids": item_ids.gather(np.maximum(columns, 0).ravel()), "scores": pl.Series(scores.ravel())}
+    lists = {name: values.reshape(columns.shape).arr.to_list() for name, values in flat.items()}
+    frame = pl.DataFrame({"user_id": users, **lists})
+    if lengths.min() == columns.shape[1]:
+        return frame
+    return frame.with_columns(pl.col(name).list.head(pl.lit(lengths)) for name in flat)

@@ -6,12 +6,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from recsys_assets.columns import ELIGIBLE_ITEMS, EXCLUSIONS
@@ -101,6 +104,12 @@ def many() -> Interactions:
         "weight": rng.random(4_000) + 0.1,
     }
     return Interactions(pl.DataFrame(rows, schema=HISTORY_SCHEMA), AS_OF)
+
+
+@cache
+def fitted_to_many(name: str) -> Model:
+    """The model of a family, fitted once."""
+    return configured(name).fit(many())
 
 
 def on_sale(*items: str) -> pl.DataFrame:
@@ -252,6 +261,67 @@ def test_a_model_holds_no_user(family: Fitted, tmp_path: Path) -> None:
     stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     users = checkerboard().rows["user_id"].unique().to_list()
     assert not any(user.encode() in stored for user in users)
+
+
+@dataclass(frozen=True)
+class Shopper:
+    """What one user must not see."""
+
+    items: set[str]
+    creators: set[str]
+    categories: set[str]
+    may_see_adult: bool
+
+
+shoppers = st.builds(
+    Shopper,
+    st.sets(st.integers(0, 149).map("i{}".format), max_size=30),
+    st.sets(st.integers(0, 29).map("creator {}".format), max_size=3),
+    st.sets(st.integers(0, 4).map("category {}".format), max_size=2),
+    st.booleans(),
+)
+
+
+def allowed_of(shopper: Shopper, eligible: pl.DataFrame) -> set[str]:
+    return {
+        item
+        for item, creator, category, is_adult in eligible.select("item_id", "creator", "category", "is_adult").rows()
+        if item not in shopper.items and creator not in shopper.creators and category not in shopper.categories
+        if shopper.may_see_adult or not is_adult
+    }
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@settings(deadline=None, max_examples=15)
+@given(wishes=st.lists(shoppers, min_size=1, max_size=40), unsold=st.sets(st.integers(0, 149)), n=st.integers(1, 160))
+def test_lists_are_what_sorting_every_score_would_give(
+    name: str, wishes: list[Shopper], unsold: set[int], n: int
+) -> None:
+    model = fitted_to_many(name)
+    numbers = [number for number in range(150) if number not in unsold]
+    rows = [(AS_OF, f"i{i}", f"creator {i // 5}", f"category {i % 5}", i % 7 == 0) for i in numbers]
+    eligible = pl.DataFrame(rows, schema=ELIGIBLE_ITEMS.schema, orient="row")
+    users = [f"u{number}" for number in range(len(wishes))]
+    excluded = [
+        (AS_OF, user, [*one.items], [], [*one.creators], [*one.categories], one.may_see_adult)
+        for user, one in zip(users, wishes, strict=True)
+    ]
+    exclusions = pl.DataFrame(excluded, schema=EXCLUSIONS.schema, orient="row")
+    ranked = rank(model, many(), pl.Series(users), exclusions, eligible, n=n, block_users=7)
+    assert ranked["user_id"].to_list() == users
+    scores = model.scores(matrix_of(model, many(), *users))
+    for row, (_, items, listed) in enumerate(ranked.iter_rows()):
+        score = dict(zip(model.item_ids, scores[row].tolist(), strict=True))
+        allowed = allowed_of(wishes[row], eligible) & set(score)
+        assert len(items) == len(set(items)) == min(n, len(allowed))
+        assert set(items) <= allowed
+        assert listed == pytest.approx([score[item] for item in items], rel=1e-5, abs=1e-6)
+        # Scores that are equal but for their last digit may come in either order, and really equal ones by item id.
+        assert [*zip(items, listed, strict=True)] == sorted(
+            zip(items, listed, strict=True), key=lambda one: (-one[1], one[0])
+        )
+        best_left = max((score[item] for item in allowed - set(items)), default=-np.inf)
+        assert min(listed, default=np.inf) >= best_left - 1e-5 * abs(best_left) - 1e-6
 
 
 def test_a_purchase_counts_half_for_each_half_life_that_has_passed() -> None:

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys_assets.columns import ELIGIBLE_ITEMS, EXCLUSIONS
+from recsys_assets.models import best_items
 from recsys_assets.models.family import HISTORY_SCHEMA, Arrays, Floats, Interactions, Model, Parameters
-from recsys_assets.models.ranking import RANKED_SCHEMA, best_columns, rank
+from recsys_assets.models.ranking import RANKED_SCHEMA, Ranker, rank
+from recsys_assets.models.selection import best_columns
 
 TODAY = date(2026, 3, 1)
 ITEM_POOL = ("a", "b", "b1", "b10", "b2", "z")  # sorted as text, as id maps are
@@ -210,6 +212,36 @@ def test_the_order_of_users_changes_only_the_order_of_rows(world: World, choose:
 def test_a_shorter_list_is_the_beginning_of_a_longer_one(world: World, n: int) -> None:
     longer = world.ranked(n + 2)
     assert world.ranked(n) == {user: items[:n] for user, items in longer.items()}
+
+
+@quickly
+@given(worlds(), st.integers(1, 4))
+def test_what_is_prepared_once_ranks_again_and_again(world: World, block_users: int) -> None:
+    ranker = Ranker.of(world.model, eligible_of(world.on_sale))
+    users = pl.Series("user_id", list(world.histories), dtype=pl.String)
+    for some in (users, users.reverse(), users[:1]):
+        blocks = ranker.blocks(
+            histories_of(world.histories), some, exclusions_of(world.wishes), n=3, block_users=block_users
+        )
+        lists = pl.concat([pl.DataFrame(schema=RANKED_SCHEMA), *blocks])
+        assert dict(lists.select("user_id", "item_ids").iter_rows()) == world.ranked(3, some.to_list())
+
+
+def test_memory_holds_the_scores_of_few_users_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    score = Neighbours.scores
+
+    def counted(self: Neighbours, histories: csr_array) -> Floats:
+        asked.append(histories.shape[0])
+        return score(self, histories)
+
+    monkeypatch.setattr(Neighbours, "scores", counted)
+    monkeypatch.setattr(best_items, "SCORES_AT_ONCE", 30)
+    model = Neighbours(pl.Series("item_id", list(ITEM_POOL)), np.eye(6, dtype=np.float32))
+    world = World(model, {f"u{number:03}": {"a": 1} for number in range(100)}, {"a": Item()}, {})
+    assert world.ranked(2) == {f"u{number:03}": ["a"] for number in range(100)}
+    assert sum(asked) == 100
+    assert max(asked) <= 5
 
 
 def test_equal_scores_are_ordered_by_item_id_as_text() -> None:
