@@ -32,7 +32,7 @@ from scipy.sparse import csr_array
 
 from recsys_assets.models import als, graph_filter, item_item
 from recsys_assets.models.family import Family, Interactions, Model, Parameters, history_matrix
-from recsys_assets.models.ranking import best_columns
+from recsys_assets.models.selection import best_columns
 
 DEFAULT_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "gowalla"
 LENGTH = 20

@@ -1,70 +1,111 @@
-"""The asset `recommendations/final`: the lists of the families of a day, blended and composed into one per user."""
+"""The asset `recommendations/final`: the lists of the families of a day, blended and composed into one per user.
 
+Lists that fail a blocking check are not stored, so nobody can publish them later either.
+"""
+
+from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from recsys_assets.columns import FINAL_RECOMMENDATIONS, recommendations_table
-from recsys_assets.models.composition import final_lists
+from recsys_assets.columns import ELIGIBLE_ITEMS, EXCLUSIONS, FINAL_RECOMMENDATIONS
+from recsys_assets.features.checks import Finding
+from recsys_assets.features.store import FeatureStore
+from recsys_assets.inference.checks import BLOCKING, WARNING, Seen, findings
+from recsys_assets.inference.final_day import FinalDay
 from recsys_assets.partitions import day_partitions
-from recsys_assets.platform import FALLBACK_FAMILY, Platform
+from recsys_assets.platform import Platform
 from recsys_assets.presentation import day_range, described, written
 from recsys_assets.slot_window import days_between
 from recsys_assets.validation.stored_weights import serving_weights
-from recsys_assets.validation.weights import Weights, are_alike, configured_weights, in_words, why_not_in_force
-from resources.lake import DeltaLake
+from recsys_assets.validation.weights import are_alike, configured_weights, in_words, why_not_in_force
+from resources.engine import Engine
+from resources.lake import DeltaLake, Spool
+from resources.model_registry import ModelRegistry
 
-DEFAULT_ARM = "default"
+KEY = dg.AssetKey(FINAL_RECOMMENDATIONS.key)
 WAITING = "weights_waiting"
 """Metadata: configured weights that are not in force, and how to get them in."""
 
 
 def build_final(platform: Platform) -> dg.AssetsDefinition:
     """The lists that are published."""
+    lists = [dg.AssetKey(["recommendations", name]) for name in platform.families]
 
     @dg.asset(
         **described(FINAL_RECOMMENDATIONS),
         partitions_def=day_partitions(platform),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=[dg.AssetKey(["recommendations", name]) for name in platform.families],
+        deps=[*lists, *(dg.AssetKey(table.key) for table in (EXCLUSIONS, ELIGIBLE_ITEMS))],
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=KEY, description=meaning, blocking=name in BLOCKING)
+            for name, meaning in (BLOCKING | WARNING).items()
+        ],
         kinds={"deltalake", "polars"},
     )
-    def final(context: dg.AssetExecutionContext, lake: DeltaLake) -> dg.MaterializeResult:
+    def final(
+        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine, model_registry: ModelRegistry
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         days = day_range(context)
-        weights = {day: serving_weights(lake, platform, day) for day in days_between(*days)}
-        rows = pl.concat([_final_lists(platform, lake, *one) for one in weights.items()])
-        delta = lake.replace(FINAL_RECOMMENDATIONS, rows, days)
-        full = rows["item_ids"].list.len() == platform.recommendations.list_length
-        more: dict[str, Any] = {"full_lists": int(full.sum()), "fallback_lists": int(rows["is_fallback"].sum())}
-        more |= _blended_with(platform, weights[days[1]])
+        store = FeatureStore(platform, lake, engine)
+        with TemporaryDirectory(prefix="recsys-lists-") as folder:
+            rows = Spool(FINAL_RECOMMENDATIONS, Path(folder, "rows"))
+            seen = sum((_compose(store, model_registry, day, rows) for day in days_between(*days)), Seen())
+            found = findings(seen, platform.recommendations.checks)
+            against = [one.sentence for one in found if one.check in BLOCKING and not one.passed]
+            if against:
+                yield from _results(found)
+                raise dg.Failure(f"{FINAL_RECOMMENDATIONS.name} is left as it was: {'; '.join(against)}")
+            delta = lake.replace(FINAL_RECOMMENDATIONS, rows, days)
+            more = _blended_with(platform, lake, days[1]) | _counts(seen, rows)
         if WAITING in more:
             context.log.warning(more[WAITING])
-        return written(lake, FINAL_RECOMMENDATIONS, rows, delta, **more)
+        yield written(lake, FINAL_RECOMMENDATIONS, rows, delta, check_results=_results(found), **more)
 
     return final
 
 
-def _blended_with(platform: Platform, weights: Weights) -> dict[str, str]:
+def _compose(store: FeatureStore, registry: ModelRegistry, day: date, rows: Spool) -> Seen:
+    """Put the lists of a day with the others; a day before the first approval has none. Returns what was seen."""
+    made = FinalDay.of(store, registry, day)
+    seen = Seen()
+    for lists, found in made.lists() if made.is_served else ():
+        rows.add(lists)
+        seen += found
+    return seen
+
+
+def _blended_with(platform: Platform, lake: DeltaLake, day: date) -> dict[str, Any]:
     """Metadata: the weights that blended the newest day, and why these are not the configured ones, if so."""
-    asked = configured_weights(platform)
+    asked, weights = configured_weights(platform), serving_weights(lake, platform, day)
     shown = {"weights": in_words(weights)}
     return shown if are_alike(asked, weights) else {**shown, WAITING: why_not_in_force(asked, weights)}
 
 
-def _final_lists(platform: Platform, lake: DeltaLake, day: date, weights: Weights) -> pl.DataFrame:
-    """Rows of `recommendations/final` for one day."""
-    lists = {name: lake.scan(recommendations_table(name), (day, day)).collect() for name in platform.families}
-    if lists[FALLBACK_FAMILY].is_empty():  # a day before the first approval
-        return pl.DataFrame(schema=FINAL_RECOMMENDATIONS.schema)
-    composed = final_lists(lists, weights, FALLBACK_FAMILY, platform.recommendations.list_length)
-    versions = [
-        {"family": name, "version": rows["version"].item(0)} for name, rows in lists.items() if not rows.is_empty()
+def _counts(seen: Seen, rows: Spool) -> dict[str, Any]:
+    """Metadata: how many lists there are of which kind, and how many places each rule filled."""
+    places = rows.scan().select(pl.col("rules").explode().drop_nulls()).group_by("rules").len().sort("rules")
+    fallback = rows.scan().select(pl.col("is_fallback").sum()).collect(engine="streaming").item()
+    return {
+        "full_lists": seen.full,
+        "fallback_lists": int(fallback or 0),
+        "places_by_rule": dg.MetadataValue.json(dict(places.collect(engine="streaming").iter_rows())),
+    }
+
+
+def _results(found: list[Finding]) -> list[dg.AssetCheckResult]:
+    return [
+        dg.AssetCheckResult(
+            check_name=finding.check,
+            asset_key=KEY,
+            passed=finding.passed,
+            severity=dg.AssetCheckSeverity.ERROR if finding.check in BLOCKING else dg.AssetCheckSeverity.WARN,
+            description=finding.sentence,
+            metadata={"actual": finding.actual, "threshold": finding.threshold},
+        )
+        for finding in found
     ]
-    schema = FINAL_RECOMMENDATIONS.schema
-    return composed.with_columns(
-        ds=pl.lit(day),
-        arm=pl.lit(DEFAULT_ARM),
-        versions=pl.lit(pl.Series([versions], dtype=schema["versions"])).first(),
-    ).select(schema.names())

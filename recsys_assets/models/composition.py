@@ -1,112 +1,117 @@
-"""From the lists of the families to one list per user. Pure steps on frames; ranking and storage stay out."""
+"""From the lists of the families to one list per user: blended, composed by the rules, filled up, cut. Pure.
+
+What is served, what the gate of the blend looks at, and what real time answers all come from `final_lists`. Its steps
+are in `blending` and `composition_rules`; what rules must know of items and users is an `assortment`.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import polars as pl
 
-RRF_CONSTANT = 60
-"""Of reciprocal rank fusion: Cormack, Clarke and Büttcher, SIGIR 2009."""
+from recsys_assets.composing import BlendRule, Composition
+from recsys_assets.models.assortment import NO_ASSORTMENT, Assortment
+from recsys_assets.models.blending import FamilyLists, blend, families_of, fill
+from recsys_assets.models.composition_rules import limit_creators, new_release_slots, series_first
 
-
-@dataclass(frozen=True)
-class FamilyLists:
-    """The lists of one family.
-
-    Attributes:
-        lists: user_id, item_ids (best first), is_fallback.
-        weight: The family's weight in the blend; 0 leaves it out.
-    """
-
-    lists: pl.DataFrame
-    weight: float
+USERS_AT_ONCE = 2_048
+"""Lists that are composed together: what this takes stays near the processor, and many more take longer each."""
+PLAIN = Composition()
 
 
 def final_lists(
-    lists: Mapping[str, pl.DataFrame], weights: Mapping[str, float], fallback_family: str, length: int
+    lists: Mapping[str, pl.DataFrame],
+    weights: Mapping[str, float],
+    fallback_family: str,
+    length: int,
+    *,
+    rule: BlendRule = "reciprocal_ranks",
+    composition: Composition = PLAIN,
+    assortment: Assortment = NO_ASSORTMENT,
 ) -> pl.DataFrame:
-    """One list per user from the lists of the families: what is served, and what the blend is judged by.
+    """One list per user from the lists of the families.
 
     Args:
-        lists: Family to user_id, item_ids (best first), is_fallback; the fallback family has a list for every user.
+        lists: Family to user_id, item_ids (best first), is_fallback, and scores where they are blended; the fallback
+            family has a list for every user.
         weights: Family to its weight; a family that is missing takes no part.
         fallback_family: The family whose lists fill up.
         length: The longest list.
+        rule: How the families are blended.
+        composition: Which rules apply.
+        assortment: What these must know of items and users.
 
     Returns:
-        As `compose` returns it.
+        user_id, item_ids, scores, sources, families, rules, is_fallback; one row per row of the fallback family,
+        sorted by user. `scores` are those of the blend, and 0 where no family in it lists an item. A list is a fallback
+        where no family in the blend has any for the user.
     """
-    weighted = {name: FamilyLists(one, weights.get(name, 0.0)) for name, one in lists.items()}
-    return compose(blend(weighted), lists[fallback_family], fallback_family, length)
+    users = lists[fallback_family].select("user_id").sort("user_id")
+    parts = []
+    for first in range(0, max(1, users.height), USERS_AT_ONCE):
+        some = users[first : first + USERS_AT_ONCE]
+        numbered, known = _numbered(lists, some["user_id"], assortment.of(some))
+        blended = blend({name: FamilyLists(one, weights.get(name, 0.0)) for name, one in numbered.items()}, rule)
+        filled = fill(blended, numbered[fallback_family], fallback_family)
+        rows = composed(filled, composition, known)
+        parts.append(_lists(rows, blended, some, sorted(lists), length))
+    return pl.concat(parts)
 
 
-def blend(families: Mapping[str, FamilyLists]) -> pl.DataFrame:
-    """Fuse the families' lists by weighted reciprocal ranks: an item scores the sum of weight / (60 + rank).
+def composed(rows: pl.DataFrame, composition: Composition, assortment: Assortment) -> pl.DataFrame:
+    """Apply the rules that are switched on.
 
-    Lists that are a fallback already say nothing about the user and do not take part.
-
-    Returns:
-        user_id, item_id, score, source (the family with the largest share); one row per user and item.
-    """
-    parts = [
-        _ranked(one.lists.filter(~pl.col("is_fallback")))
-        .with_columns(share=one.weight / (RRF_CONSTANT + pl.col("rank")), source=pl.lit(name))
-        .drop("rank")
-        for name, one in families.items()
-        if one.weight > 0
-    ]
-    if not parts:
-        schema = {"user_id": pl.String, "item_id": pl.String, "score": pl.Float64, "source": pl.String}
-        return pl.DataFrame(schema=schema)
-    by_share = pl.concat(parts).sort("share", "source", descending=[True, False])
-    return by_share.group_by("user_id", "item_id", maintain_order=True).agg(
-        score=pl.col("share").sum(), source=pl.col("source").first()
-    )
-
-
-def compose(blended: pl.DataFrame, fallback: pl.DataFrame, fallback_family: str, length: int) -> pl.DataFrame:
-    """The best items of the blend, then the user's fallback list, until the list is full.
+    A series is limited like any other work of its creator, so the limit comes after it; places for new releases are
+    given last, so that nothing takes them away again.
 
     Args:
-        blended: As `blend` returns it.
-        fallback: user_id, item_ids of every user, exclusions already applied.
-        fallback_family: The name that such items carry as their source.
-        length: The longest list.
-
-    Returns:
-        user_id, item_ids, scores, sources, is_fallback; one row per row of `fallback`, sorted by user. An item
-        that fills up has score 0.
+        rows: All items of each user in order, as `blending.fill` returns them.
+        composition: Which rules apply.
+        assortment: What they must know.
     """
-    filling = (
-        _ranked(fallback)
-        .join(blended.select("user_id", "item_id"), on=["user_id", "item_id"], how="anti")
-        .with_columns(score=pl.lit(0.0), source=pl.lit(fallback_family))
-    )
-    chosen = blended.with_columns(rank=pl.lit(0, filling.schema["rank"])).select(filling.columns)
-    ordered = pl.concat([chosen, filling]).sort(
-        "user_id", "score", "rank", "item_id", descending=[False, True, False, False]
-    )
-    lists = ordered.group_by("user_id", maintain_order=True).agg(
-        item_ids=pl.col("item_id").head(length),
-        scores=pl.col("score").head(length).cast(pl.Float32),
-        sources=pl.col("source").head(length),
-    )
-    personal = blended.select("user_id").unique().with_columns(is_fallback=pl.lit(value=False))
+    series, limit, slots = composition.series_first, composition.max_per_creator, composition.new_release_slots
+    if series is not None:
+        rows = series_first(rows, assortment.continuations, series.items)
+    if limit is not None:
+        rows = limit_creators(rows, assortment.items, limit.items, limit.within)
+    if slots is not None:
+        rows = new_release_slots(rows, assortment.items.filter("is_new")["item_id"], slots.every)
+    return rows
+
+
+def _numbered(
+    lists: Mapping[str, pl.DataFrame], users: pl.Series, assortment: Assortment
+) -> tuple[dict[str, pl.DataFrame], Assortment]:
+    """The same of some users, with ids as Enums, which sort and join as numbers do."""
+    user_id = pl.col("user_id").cast(pl.Enum(users), strict=False)
+    mine = {name: one.with_columns(user_id).drop_nulls("user_id") for name, one in lists.items()}
+    listed = [one["item_ids"].explode(empty_as_null=False, keep_nulls=False) for one in mine.values()]
+    items = pl.Enum(pl.concat([*listed, assortment.continuations["item_id"]]).unique().sort())
+    item_id = pl.col("item_id").cast(items, strict=False)
     return (
-        fallback.select("user_id")
-        .join(lists, on="user_id", how="left")
-        .join(personal, on="user_id", how="left")
-        .with_columns(
-            pl.col("item_ids", "sources").fill_null(pl.lit([], pl.List(pl.String))),
-            pl.col("scores").fill_null(pl.lit([], pl.List(pl.Float32))),
-            pl.col("is_fallback").fill_null(value=True),
-        )
-        .sort("user_id")
+        {name: one.with_columns(pl.col("item_ids").cast(pl.List(items))) for name, one in mine.items()},
+        Assortment(
+            assortment.items.with_columns(item_id).drop_nulls("item_id"),
+            assortment.continuations.with_columns(user_id, item_id),
+        ),
     )
 
 
-def _ranked(lists: pl.DataFrame) -> pl.DataFrame:
-    """One row per user and item, with the rank counted from 1."""
-    return lists.select(
-        "user_id", item_id="item_ids", rank=pl.int_ranges(1, pl.col("item_ids").list.len() + 1)
-    ).explode("item_id", "rank", empty_as_null=False, keep_nulls=False)
+def _lists(
+    rows: pl.DataFrame, blended: pl.DataFrame, users: pl.DataFrame, names: list[str], length: int
+) -> pl.DataFrame:
+    """One row per user: the first items of each, with what is known of each item."""
+    best = rows.filter(pl.int_range(pl.len()).over("user_id") < length)
+    columns = best.select(
+        pl.col("user_id").cast(pl.String),
+        item_ids=pl.col("item_id").cast(pl.String),
+        scores="score",
+        sources=pl.col("source").cast(pl.String),
+        families=families_of(best["brought_by"], names),
+        rules=pl.col("rule").cast(pl.String),
+    )
+    lists = columns.group_by("user_id", maintain_order=True).agg(pl.all())
+    personal = blended["user_id"].unique().cast(pl.String)
+    empty = (pl.col(name).fill_null(pl.lit([], dtype)) for name, dtype in lists.schema.items() if name != "user_id")
+    return users.join(lists, on="user_id", how="left", maintain_order="left").with_columns(
+        *empty, is_fallback=~pl.col("user_id").is_in(personal.implode())
+    )

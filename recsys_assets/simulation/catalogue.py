@@ -7,8 +7,9 @@ book, and what it is called in a file, stays out.
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 
-from recsys_assets.simulation.names import GENRES, volume_title, work_titles
+from recsys_assets.simulation.names import GENRES, series_ids, volume_title, work_titles
 from recsys_assets.simulation.parameters import StoreParameters
 from recsys_assets.simulation.rows import Flags, Floats, Ints, Rows, Texts
 
@@ -120,6 +121,11 @@ class Catalogue:
         works = self.books.work[books]
         volumes = zip(self.works.title[works], self.works.planned[works], self.books.volume[books], strict=True)
         return [title if planned == 1 else volume_title(title, volume) for title, planned, volume in volumes]
+
+    def series(self, books: Ints) -> pl.Series:
+        """The ids of the series of the given books; null for a novel."""
+        works = self.books.work[books]
+        return pl.Series(series_ids(works)).set(pl.Series(self.works.planned[works] == 1), None)
 
 
 def genre_of(shelf: Ints) -> Ints:

@@ -59,6 +59,8 @@ class LandingDay:
                 "released": self._dates(books.released),
                 "withdrawn": self._dates(books.withdrawn),
                 "adult": catalogue.is_adult[changed],
+                "series": catalogue.series(changed),
+                "volume": books.volume,
             }
         )
         self._replace("items", ".csv", rows.write_csv(float_precision=2).encode() if len(rows) else b"")

@@ -120,6 +120,11 @@ def book_ids(books: Ints) -> pl.Series:
     return _ids("B", books, digits=7)
 
 
+def series_ids(works: Ints) -> pl.Series:
+    """The ids of series, such as S00012, in the order of the numbers of their works; titles may be shared."""
+    return _ids("S", works, digits=5)
+
+
 def user_ids(users: Ints) -> pl.Series:
     """The ids of users, such as U000045, in the order of their numbers."""
     return _ids("U", users, digits=6)

@@ -13,6 +13,7 @@ from recsys_assets.models.versions import (
     require_fit,
     unused_version_of_slot,
 )
+from recsys_assets.operating import TRAINING_POOL
 from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import FALLBACK_FAMILY, Platform
 from recsys_assets.presentation import described, slot_of
@@ -54,6 +55,7 @@ def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFa
         deps=[dg.AssetKey(TRAINING_SET.key), *(dg.AssetKey(["models", name]) for name in needed)],
         check_specs=check_specs(key, candidate_checks(family.name)),
         kinds={"deltalake", "mlflow"},
+        pool=TRAINING_POOL,
     )
     def report(
         context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine, model_registry: ModelRegistry

@@ -4,7 +4,8 @@ It depends on the candidates and not on their reports, whose blocking checks wou
 Nothing depends on it: weights that it refuses are not put in force, and everything else goes on.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -12,12 +13,15 @@ import dagster as dg
 import polars as pl
 
 from recsys_assets.columns import BLENDS, TRAINING_SET, report_table
+from recsys_assets.composing import BlendRule
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.models.artifact import Artifact
+from recsys_assets.models.assortment import assortment_of
 from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
 from recsys_assets.models.composition import final_lists
 from recsys_assets.models.ranking import rank
 from recsys_assets.models.versions import CANDIDATE, load_version, newest_of_slot
+from recsys_assets.operating import TRAINING_POOL
 from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import FALLBACK_FAMILY, Platform
 from recsys_assets.presentation import described, slot_of
@@ -40,15 +44,24 @@ from recsys_assets.validation.rivals import rivals_of
 from recsys_assets.validation.segments import accuracy
 from recsys_assets.validation.shown import picture, stored_curves
 from recsys_assets.validation.stored_reports import seed_of, store_report
-from recsys_assets.validation.stored_weights import JudgedBlend, blend_recipe, store_weights, stored_weights
+from recsys_assets.validation.stored_weights import (
+    JudgedBlend,
+    blend_recipe,
+    store_weights,
+    stored_rules,
+    stored_weights,
+)
 from recsys_assets.validation.verdicts import check_results, check_specs
 from recsys_assets.validation.weights import (
     CHECK,
     CHECK_MEANING,
+    FIRST_RULE,
+    OTHER_RULE,
     Weights,
     are_alike,
     configured_weights,
     in_words,
+    judge_rule,
     judge_weights,
     weights_at,
 )
@@ -56,6 +69,10 @@ from resources.engine import Engine
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry
 
+Ranked = Mapping[str, pl.DataFrame]
+"""Family to lists of some users."""
+Compose = Callable[[Ranked, Weights, BlendRule], pl.DataFrame]
+"""From the lists of the families to the final ones, blended with these weights by this rule."""
 FINAL = "final"
 TOLERATED_LOSS = 0.05
 WARNING = "blend_not_below_its_best_family"
@@ -90,6 +107,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         deps=[dg.AssetKey(TRAINING_SET.key), *(dg.AssetKey(["models", name]) for name in families)],
         check_specs=[warning, *check_specs(key, {CHECK: CHECK_MEANING})],
         kinds={"deltalake"},
+        pool=TRAINING_POOL,
     )
     def final(
         context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine, model_registry: ModelRegistry
@@ -99,9 +117,11 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         holdout = holdout_of(store, window)
         serving = _would_serve(families, model_registry, lake, holdout, window)
         ranked, cold = (_ranked(families, serving, holdout, users) for users in (holdout.users, holdout.cold_users))
-        judged = _judge(platform, lake, window.slot, ranked, holdout)
+        compose = _composing(store, holdout, window)
+        judged = _judge(platform, lake, window.slot, ranked, holdout, compose)
         known = pl.concat([one.artifact.model.item_ids for one in serving.values()]).unique()
-        lists = Lists(_composed(ranked, judged.in_force), _composed(cold, judged.in_force), known)
+        served, for_cold = (compose(some, judged.in_force, judged.rule) for some in (ranked, cold))
+        lists = Lists(served, for_cold, known)
         surroundings = surroundings_of(store, window)
         report = report_on(lists, holdout, surroundings, seed_of(window.slot))
         label = ", ".join(f"{name}={one.version}" for name, one in sorted(serving.items()))
@@ -109,7 +129,8 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         store_weights(lake, window.slot, blend_recipe(platform), judged)
         if not judged.verdict.passed:
             context.log.warning(judged.verdict.sentence)
-        beside = {"in force": lists.served, **_refused(ranked, judged), FALLBACK_FAMILY: ranked[FALLBACK_FAMILY]}
+        refused = {} if judged.verdict.passed else {"configured": compose(ranked, judged.configured, judged.rule)}
+        beside = {"in force": lists.served, **refused, FALLBACK_FAMILY: ranked[FALLBACK_FAMILY]}
         curves = stored_curves(lake, FINAL, window.slot, beside, holdout, surroundings)
         shown = {**_shown(lake, window.slot, judged), "picture": picture(curves, FINAL, window.slot)}
         return dg.MaterializeResult(
@@ -169,31 +190,43 @@ def _ranked(
     }
 
 
-def _composed(ranked: dict[str, pl.DataFrame], weights: Weights) -> pl.DataFrame:
-    return final_lists(ranked, weights, FALLBACK_FAMILY, LIST_LENGTH)
+def _composing(store: FeatureStore, holdout: Holdout, window: SlotWindow) -> Compose:
+    """The composition that serves, with what its rules know on the last day before the holdout."""
+    composition, day = store.platform.recommendations.composition, window.candidate_through
+    catalogue = store.catalogue(day)
+    assortment = assortment_of(composition, catalogue, holdout.eligible, holdout.exclusions, day)
 
+    def compose(ranked: Ranked, weights: Weights, rule: BlendRule) -> pl.DataFrame:
+        return final_lists(
+            ranked, weights, FALLBACK_FAMILY, LIST_LENGTH, rule=rule, composition=composition, assortment=assortment
+        )
 
-def _refused(ranked: dict[str, pl.DataFrame], judged: JudgedBlend) -> dict[str, pl.DataFrame]:
-    """The blend with the configured weights, where that is not the one in force."""
-    return {} if judged.verdict.passed else {"configured": _composed(ranked, judged.configured)}
+    return compose
 
 
 def _judge(
-    platform: Platform, lake: DeltaLake, slot: date, ranked: dict[str, pl.DataFrame], holdout: Holdout
+    platform: Platform, lake: DeltaLake, slot: date, ranked: Ranked, holdout: Holdout, compose: Compose
 ) -> JudgedBlend:
-    """Judge the configured weights against those in force: the same versions, on the same users."""
+    """Judge the configured weights against those in force, then the rules: the same versions, on the same users."""
     asked = configured_weights(platform)
     before = weights_at(stored_weights(lake), slot, platform)
+    rules = stored_rules(lake)
+    rule = rules[max((one for one in rules if one <= slot), default=min(rules))] if rules else FIRST_RULE
 
-    def ndcg(weights: Weights) -> pl.Series:
-        lists = _composed(ranked, weights)
+    def ndcg(weights: Weights, rule: BlendRule) -> pl.Series:
+        lists = compose(ranked, weights, rule)
         return accuracy(lists, holdout.hits, holdout.users, min(CUTOFFS))["ndcg_at_10"]
 
-    new = ndcg(asked)
-    old = new if before is None or are_alike(asked, before) else ndcg(before)
+    new = ndcg(asked, rule)
+    old = new if before is None or are_alike(asked, before) else ndcg(before, rule)
     change = None if old is new else relative_change(new, old, seed_of(slot))
     verdict = judge_weights(asked, before, set(ranked), change, new.len(), platform.blend)
-    return JudgedBlend(asked, before, _mean(new), None if before is None else _mean(old), verdict)
+    judged = JudgedBlend(asked, before, _mean(new), None if before is None else _mean(old), verdict)
+    served = new if verdict.passed or before is None else old
+    other = ndcg(judged.in_force, OTHER_RULE[rule])
+    chosen = judge_rule(rule, relative_change(other, served, seed_of(slot)), served.len(), platform.blend)
+    by_rule = {rule: _mean(served), OTHER_RULE[rule]: _mean(other)}
+    return replace(judged, rule=chosen, ndcg_by_rule=by_rule)
 
 
 def _mean(values: pl.Series) -> float | None:
@@ -204,11 +237,16 @@ def _mean(values: pl.Series) -> float | None:
 def _shown(lake: DeltaLake, slot: date, judged: JudgedBlend) -> dict[str, Any]:
     """Metadata: both blends, and which of them serves."""
     newest = max(stored_weights(lake), default=slot)
-    figures = {"ndcg_at_10_configured": judged.ndcg_configured, "ndcg_at_10_in_force": judged.ndcg_before}
+    figures = {
+        "ndcg_at_10_configured": judged.ndcg_configured,
+        "ndcg_at_10_in_force": judged.ndcg_before,
+        **{f"ndcg_at_10_{rule}": ndcg for rule, ndcg in judged.ndcg_by_rule.items()},
+    }
     return {
         "weights": judged.verdict.sentence,
         "configured_weights": in_words(judged.configured),
         "weights_in_force": in_words(judged.in_force),
+        "rule_in_force": judged.rule,
         "weights_table": BLENDS.name,
         **{name: value for name, value in figures.items() if value is not None},
         **({"decided_by": f"slot {newest} is newer: what it left in force serves"} if newest > slot else {}),

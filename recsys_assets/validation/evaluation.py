@@ -68,10 +68,15 @@ def lists_for(
 
 def mean_overlap(lists: pl.DataFrame, others: pl.DataFrame, at: int = OVERLAP_AT) -> float | None:
     """Mean over users of the share of the first `at` items that two sets of lists have in common."""
+    mean = overlaps(lists, others, at).mean()
+    return mean if isinstance(mean, float) else None
+
+
+def overlaps(lists: pl.DataFrame, others: pl.DataFrame, at: int = OVERLAP_AT) -> pl.Series:
+    """For each user with an item in either of two lists, the share of the first `at` items that both have in common."""
     pairs = lists.select("user_id", first=pl.col("item_ids").list.head(at)).join(
         others.select("user_id", second=pl.col("item_ids").list.head(at)), on="user_id"
     )
     longest = pl.max_horizontal(pl.col("first").list.len(), pl.col("second").list.len())
     common = pl.col("first").list.set_intersection("second").list.len()
-    mean = pairs.filter(longest > 0).select((common / longest).mean()).item()
-    return None if mean is None else float(mean)
+    return pairs.filter(longest > 0).select(overlap=common / longest)["overlap"]

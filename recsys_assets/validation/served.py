@@ -13,6 +13,7 @@ import polars as pl
 
 from recsys_assets.columns import FINAL_RECOMMENDATIONS, INTERACTIONS, SERVED_NDCG, recommendations_table
 from recsys_assets.features.store import FeatureStore
+from recsys_assets.operating import TRAINING_POOL
 from recsys_assets.partitions import slot_partitions, slot_to_days
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import described, slot_of, written
@@ -41,6 +42,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         partitions_def=slot_partitions(platform),
         deps=[dg.AssetDep(dg.AssetKey(one.key), partition_mapping=slot_to_days(platform)) for one in tables],
         kinds={"deltalake", "polars"},
+        pool=TRAINING_POOL,
     )
     def served(
         context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine, model_registry: ModelRegistry

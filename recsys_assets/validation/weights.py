@@ -1,14 +1,19 @@
-"""Whether new weights of the families may blend what is served: pure decisions. They are kept in `stored_weights`."""
+"""Which weights of the families, and which rule, blend what is served: pure decisions, kept in `stored_weights`."""
 
 from collections.abc import Collection, Mapping
 from datetime import date
 
-from recsys_assets.platform import Blend, Platform
+from recsys_assets.composing import Blend, BlendRule
+from recsys_assets.platform import Platform
 from recsys_assets.validation.comparison import Change
 from recsys_assets.validation.gate import Verdict
 
 CHECK = "weights_not_below_those_in_force"
 CHECK_MEANING = "NDCG at 10 of the blend has not clearly dropped by more than is allowed by a change of weights."
+
+FIRST_RULE: BlendRule = "reciprocal_ranks"
+"""In force until a slot says otherwise."""
+OTHER_RULE: Mapping[BlendRule, BlendRule] = {"reciprocal_ranks": "z_scores", "z_scores": "reciprocal_ranks"}
 
 Weights = Mapping[str, float]
 """Family to its weight in the blend, above zero; whoever is missing takes no part."""
@@ -85,6 +90,22 @@ def judge_weights(
         return _verdict(allowed, sentence, passed=passed)
     seen = change.smallest_detectable_drop(allowed)
     return Verdict(CHECK, change.estimate, -allowed, passed, sentence, smallest_detectable_drop=seen)
+
+
+def judge_rule(before: BlendRule, change: Change | None, users: int, settings: Blend) -> BlendRule:
+    """Choose the rule of the blend: the configured one, or the one in force until the other is clearly better.
+
+    Args:
+        before: The rule in force.
+        change: Of NDCG at 10 from the rule in force to the other one, both with the weights in force, of the same
+            versions, on the same users; None where the first found nothing.
+        users: Users of the holdout.
+        settings: What is configured.
+    """
+    if settings.rule != "best":
+        return settings.rule
+    is_better = change is not None and change.low > 0 and users >= settings.min_holdout_users
+    return OTHER_RULE[before] if is_better else before
 
 
 def why_not_in_force(asked: Weights, in_force: Weights) -> str:

@@ -13,7 +13,7 @@ import pytest
 import pytrec_eval
 from numpy.typing import NDArray
 
-from recsys_assets.models.ranking import best_columns
+from recsys_assets.models.selection import best_columns
 from recsys_assets.validation.metrics import CUTOFFS, hit_matrix, metric_names, per_user_metrics, relevant_counts
 
 ITEMS = [f"i{number:03}" for number in range(260)]

@@ -69,7 +69,10 @@ def interactions() -> pl.DataFrame:
 
 def catalogue(bought: pl.DataFrame) -> pl.DataFrame:
     """Every item, on sale since the first day."""
-    items = bought.select("item_id").unique().with_columns(ds=pl.lit(FIRST), is_adult=pl.lit(value=False))
+    taste = pl.col("item_id").str.head(6)
+    items = (
+        bought.select("item_id").unique().with_columns(ds=pl.lit(FIRST), is_adult=pl.lit(value=False), creator=taste)
+    )
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in ITEMS.schema.items() if name not in items.columns]
     return items.with_columns(missing).select(ITEMS.schema.names())
 
@@ -78,13 +81,14 @@ def catalogue(bought: pl.DataFrame) -> pl.DataFrame:
 def configured(tiny_platform: Platform) -> Callable[..., Platform]:
     """The tiny shop with these weights."""
 
-    def platform(weights: Weights, **blend: Any) -> Platform:
+    def platform(weights: Weights, recommendations: Any = None, **blend: Any) -> Platform:
         content = tiny_platform.model_dump(mode="json", by_alias=True, exclude_none=True)
         content["families"] = {
             name: {"gate": {"min_holdout_users": 5}, "weight": weights.get(name, 0)}
             for name in ("popularity", "item_item")
         }
-        return Platform.model_validate(content | {"blend": {"min_holdout_users": 20, **blend}})
+        more = {"blend": {"min_holdout_users": 20, **blend}, "recommendations": recommendations or {}}
+        return Platform.model_validate(content | more)
 
     return platform
 
@@ -225,3 +229,21 @@ def test_a_backfilled_older_slot_is_judged_and_puts_nothing_in_force_over_the_ne
     assert final.has_succeeded
     assert final.metadata["decided_by"] == f"slot {SLOT} is newer: what it left in force serves"
     assert serving(MIXED) == PERSONAL
+
+
+def test_both_rules_are_measured_and_the_report_is_on_the_one_in_force(lake: DeltaLake, judge: Judge) -> None:
+    for rule in ("reciprocal_ranks", "z_scores"):
+        final = judge({"item_item": 1.0, "popularity": 0.5}, rule=rule)
+        row = stored(lake)
+        measured = {name: row[f"ndcg_at_10_{name}"] for name in ("reciprocal_ranks", "z_scores")}
+        assert measured == {name: final.metadata[f"ndcg_at_10_{name}"] for name in measured}
+        assert measured["reciprocal_ranks"] != measured["z_scores"]
+        assert row["rule"] == final.metadata["rule_in_force"] == rule
+        assert final.metadata["ndcg_at_10"] == pytest.approx(measured[rule])
+
+
+def test_what_is_judged_goes_through_the_rules_of_composition(judge: Judge) -> None:
+    plain = judge(PERSONAL).metadata["ndcg_at_10"]
+    one_creator = {"max_per_creator": {"items": 1, "within": None}}  # all items of a taste are by one creator
+    limited = judge(PERSONAL, recommendations={"composition": one_creator}).metadata["ndcg_at_10"]
+    assert limited < plain / 2

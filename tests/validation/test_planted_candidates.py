@@ -10,6 +10,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 import pytest
+from scipy.sparse import csr_array
 
 from recsys_assets.columns import INTERACTIONS, report_table
 from recsys_assets.features.assets import build_assets as feature_assets
@@ -17,7 +18,7 @@ from recsys_assets.models import als
 from recsys_assets.models.als import AlsModel
 from recsys_assets.models.artifact import save
 from recsys_assets.models.assets import build_assets as model_assets
-from recsys_assets.models.candidates import Candidates
+from recsys_assets.models.candidates import Excluded
 from recsys_assets.models.versions import CANDIDATE, load_version
 from recsys_assets.platform import Platform
 from recsys_assets.validation.assets import build_assets as validation_assets
@@ -217,7 +218,7 @@ def test_a_ranking_that_forgets_what_is_excluded_is_found_out(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.plant(lambda factors: factors, tmp_path / "forgetful")
-    monkeypatch.setattr(Candidates, "forbid", lambda *_: None)
+    monkeypatch.setattr(Excluded, "items", lambda self, users: csr_array((users.size, self.shelf.is_adult.size)))
     verdicts = shop.judge()
     assert "no_excluded_item_recommended" in refusals(verdicts)
     owned = verdicts["no_excluded_item_recommended"].actual

@@ -129,7 +129,18 @@ def listed(lake: DeltaLake, family: str, day: date, version: int, fallback: str 
 def blended(lake: DeltaLake, day: date, versions: dict[str, int], **items: str) -> None:
     parts = [{"family": name, "version": str(version)} for name, version in versions.items()]
     rows = [
-        (day, user, list(one), [1.0] * len(one), "default", parts, ["als"] * len(one), False)
+        (
+            day,
+            user,
+            list(one),
+            [1.0] * len(one),
+            "default",
+            parts,
+            ["als"] * len(one),
+            False,
+            [["als"]] * len(one),
+            ["blend"] * len(one),
+        )
         for user, one in items.items()
     ]
     frame = pl.DataFrame(rows, schema=FINAL_RECOMMENDATIONS.schema, orient="row")

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_assets.platform import Blend, Platform
+from recsys_assets.composing import Blend
+from recsys_assets.platform import Platform
 from recsys_assets.validation.comparison import Change
 from recsys_assets.validation.gate import Verdict
 from recsys_assets.validation.stored_weights import (
     JudgedBlend,
     blend_recipe,
+    serving_rule,
     serving_weights,
     store_weights,
     stored_weights,
@@ -22,6 +24,7 @@ from recsys_assets.validation.weights import (
     Weights,
     are_alike,
     configured_weights,
+    judge_rule,
     judge_weights,
     weights_at,
     why_not_in_force,
@@ -152,6 +155,23 @@ class TestVerdict:
         assert verdict.sentence
 
 
+class TestRule:
+    BETTER = Change(0.05, 0.01, 0.09, 0.02)
+
+    def test_the_other_rule_is_chosen_once_it_is_clearly_better(self) -> None:
+        best = Blend(min_holdout_users=50)
+        assert judge_rule("reciprocal_ranks", self.BETTER, 50, best) == "z_scores"
+        assert judge_rule("z_scores", self.BETTER, 50, best) == "reciprocal_ranks"
+
+    @pytest.mark.parametrize(("change", "users"), [(ALIKE, 500), (WORSE, 500), (None, 500), (BETTER, 49)])
+    def test_until_then_the_rule_in_force_stays(self, change: Change | None, users: int) -> None:
+        assert judge_rule("z_scores", change, users, Blend(min_holdout_users=50)) == "z_scores"
+
+    def test_an_owner_may_choose_one_whatever_is_measured(self) -> None:
+        chosen = Blend(rule="reciprocal_ranks")
+        assert judge_rule("z_scores", WORSE, 500, chosen) == "reciprocal_ranks"
+
+
 class TestStored:
     @pytest.fixture
     def lake(self, tmp_path: Any) -> DeltaLake:
@@ -190,6 +210,18 @@ class TestStored:
         self.store(lake, 0, ALS, None, passed=True)
         self.store(lake, 0, BOTH, ALS, passed=True)
         assert stored_weights(lake) == {slot(0): BOTH}
+
+    def test_the_rule_of_a_slot_serves_as_its_weights_do_unless_one_is_configured(
+        self, lake: DeltaLake, platform_with: Any
+    ) -> None:
+        best, verdict = platform_with(BOTH), Verdict("check", None, -0.05, True, "in words")
+        assert serving_rule(lake, best, slot(9)) == "reciprocal_ranks"
+        for number, rule in ((0, "reciprocal_ranks"), (4, "z_scores")):
+            store_weights(lake, slot(number), "recipe", JudgedBlend(ALS, None, 0.3, None, verdict, rule=rule))
+        assert serving_rule(lake, best, slot(4) - timedelta(days=2)) == "reciprocal_ranks"
+        assert serving_rule(lake, best, slot(4) - timedelta(days=1)) == "z_scores"
+        chosen = best.model_copy(update={"blend": Blend(rule="reciprocal_ranks")})
+        assert serving_rule(lake, chosen, slot(9)) == "reciprocal_ranks"
 
     def test_no_weights_at_all_come_back_as_none_at_all(self, lake: DeltaLake, platform_with: Any) -> None:
         self.store(lake, 0, {}, None, passed=True)
