@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
-import redis
 
 from recsys_assets.columns import REJECTED_ROWS, TRAINING_SET
 from recsys_assets.ingestion.forgotten_in_lake import remember
 from recsys_assets.serving.generations import remove_user
 from resources.lake import DeltaLake, FoundTable
 from resources.model_registry import ModelRegistry, ModelVersion
+from resources.online_store import Client
 
 NOT_REPRODUCIBLE = "not_reproducible"
 """Tag of a version: why it cannot be trained again."""
@@ -48,7 +48,7 @@ class _Change:
 
 
 def forget(
-    user_id: str, today: date, lake: DeltaLake, registry: ModelRegistry, families: Iterable[str], client: redis.Redis
+    user_id: str, today: date, lake: DeltaLake, registry: ModelRegistry, families: Iterable[str], client: Client
 ) -> Forgotten:
     """Remove a person everywhere. Nobody else may write to the lake meanwhile.
 
@@ -98,13 +98,26 @@ def _change_of(table: FoundTable, user_id: str) -> _Change | None:
 def _mark_versions(
     today: date, lake: DeltaLake, registry: ModelRegistry, families: Iterable[str]
 ) -> tuple[ModelVersion, ...]:
-    """Tag the versions for whose training set a data file is needed that is about to go."""
+    """Tag the versions whose training rows are about to go.
+
+    Rows that merely lie in other files by now are not lost: they were compacted, or stored again as they were.
+    """
     lost = []
     for family in families:
         for version in registry.versions(family):
-            recorded = int(version.tags["training_set_version"])
-            slot = (version.slot, version.slot)
-            if not lake.files(TRAINING_SET.name, slot, recorded) <= lake.files(TRAINING_SET.name, slot):
+            if not _has_rows_of(lake, version.slot, int(version.tags["training_set_version"])):
                 registry.set_tags(version, {NOT_REPRODUCIBLE: f"its training set was rewritten to forget, {today}"})
                 lost.append(version)
     return tuple(lost)
+
+
+def _has_rows_of(lake: DeltaLake, slot: date, recorded: int) -> bool:
+    """Whether the training set holds the same rows of a slot today as in a recorded Delta version."""
+    days = (slot, slot)
+    if lake.files(TRAINING_SET.name, days, recorded) <= lake.files(TRAINING_SET.name, days):
+        return True
+    before = lake.rows_if_kept(TRAINING_SET, days, recorded)
+    if before is None:
+        return False
+    columns = TRAINING_SET.schema.names()
+    return before.sort(columns).equals(lake.scan(TRAINING_SET, days).collect().sort(columns))

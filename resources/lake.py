@@ -15,15 +15,14 @@ from typing import Protocol
 
 import dagster as dg
 import polars as pl
-from deltalake import DeltaTable, WriterProperties, write_deltalake
+from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-COMMIT_ATTEMPTS = 12
-BATCH_ROWS = 100_000
-PARTITION = "ds"
-_COMPACT = WriterProperties(compression="ZSTD", compression_level=1, dictionary_page_size_limit=64 * 1024)
-"""Ids fill the usual dictionary of a megabyte without gain, and it is held for each of the days being written."""
+from resources.lake_files import names_in, names_on_s3, rows_at_once, writer_properties
 
+COMMIT_ATTEMPTS = 12
+PARTITION = "ds"
+LOG_RETENTION = "delta.logRetentionDuration"
 Days = tuple[date, date]
 """The first and the last day of a range, both included."""
 
@@ -138,18 +137,43 @@ class DeltaLake(dg.ConfigurableResource):
 
     def found(self) -> list["FoundTable"]:
         """Every table that lies under the root, also those that nobody declares any more."""
-        names = _names_on_s3(self.root) if self.root.startswith("s3://") else _names_in(Path(self.root))
+        names = names_on_s3(self.root) if self.root.startswith("s3://") else names_in(Path(self.root))
         tables = ((name, self.table(name)) for name in names)
         return [FoundTable(name, pl.scan_delta(table).collect_schema()) for name, table in tables if table is not None]
 
-    def vacuum(self, name: str) -> None:
-        """Remove the data files that only older versions of a table need, or none; nobody may write meanwhile.
+    def vacuum(self, name: str, unused_hours: int = 0) -> int:
+        """Remove the data files that only older versions of a table need, or none.
 
-        Older versions that needed one of them cannot be read any more.
+        Older versions that needed one of them cannot be read any more. Files that were needed in the last
+        `unused_hours` stay; without, nobody may write or read meanwhile. Returns how many are gone.
         """
         table = self.table(name)
-        if table is not None:
-            table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)
+        if table is None:
+            return 0
+        files = table.vacuum(unused_hours, dry_run=False, enforce_retention_duration=False, full=True)
+        return len(files)
+
+    def compact(self, table: "FoundTable") -> int:
+        """Put the small files of each partition together; the rows stay as they are.
+
+        Returns:
+            How many files make way for fewer; none where somebody wrote meanwhile, whose rows come first.
+        """
+        stored = self.table(table.name)
+        if stored is None:
+            return 0
+        try:
+            done = stored.optimize.compact(writer_properties=writer_properties(table.schema))
+        except CommitFailedError:
+            return 0
+        return int(done["numFilesRemoved"])
+
+    def keep_log(self, name: str) -> None:
+        """Keep the log of a table for ever, so that every version whose files are there can be read."""
+        table = self.table(name)
+        wanted = {LOG_RETENTION: "interval 36500 days"}
+        if table is not None and not wanted.items() <= table.metadata().configuration.items():
+            table.alter.set_table_properties(wanted)
 
     def scan(self, table: StoredTable, days: Days | None = None, version: int | None = None) -> pl.LazyFrame:
         """Read a table lazily.
@@ -223,13 +247,13 @@ class DeltaLake(dg.ConfigurableResource):
             Path(self.uri(table.name)).mkdir(parents=True, exist_ok=True)
         write_deltalake(
             self.uri(table.name),
-            rows.scan().collect_batches(chunk_size=BATCH_ROWS) if isinstance(rows, Spool) else rows,
+            rows.scan().collect_batches(chunk_size=rows_at_once(table.schema)) if isinstance(rows, Spool) else rows,
             mode="overwrite",
             predicate=predicate,
             partition_by=[PARTITION],
             schema_mode="merge",
             configuration={"delta.dataSkippingStatsColumns": ",".join(table.in_log)},
-            writer_properties=_COMPACT,
+            writer_properties=writer_properties(table.schema),
             storage_options=self._options(),
         )
 
@@ -243,19 +267,6 @@ class DeltaLake(dg.ConfigurableResource):
             **({"endpoint_url": endpoint} if endpoint else {}),
             **({"allow_http": "true"} if endpoint.startswith("http://") else {}),
         }
-
-
-def _names_in(root: Path) -> list[str]:
-    return sorted(str(log.parent.relative_to(root)) for log in root.glob("*/*/_delta_log"))
-
-
-def _names_on_s3(root: str) -> list[str]:
-    import boto3
-
-    bucket, _, prefix = root.removeprefix("s3://").partition("/")
-    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    keys = (item["Key"].removeprefix(prefix).lstrip("/") for page in pages for item in page.get("Contents", ()))
-    return sorted({key.split("/_delta_log/")[0] for key in keys if "/_delta_log/" in key})
 
 
 def _conform(frame: pl.DataFrame, table: StoredTable) -> pl.DataFrame:

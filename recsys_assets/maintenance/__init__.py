@@ -1,0 +1,1 @@
+"""Keeping the lake small and quick: which days are kept, and what is compacted, dropped and removed."""
