@@ -1,20 +1,24 @@
 """The asset `approved/<family>`: each materialization is a decision on the family's versions."""
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from recsys_assets.exposure import Guardrail
 from recsys_assets.models.artifact import ArtifactError
 from recsys_assets.models.catalogue import ConfiguredFamily
 from recsys_assets.presentation import OWNER
 from recsys_assets.registry.approval import Nothing, RefusedError
 from recsys_assets.registry.deciding import Ask, Judge, Wish, carry_out, deciding, forget_intent, plan
 from recsys_assets.registry.decision import Decision, Signature, now
+from recsys_assets.registry.holds import why_held
 from recsys_assets.registry.promotions import Decided, approved_key, read_newest_decision
 from recsys_assets.registry.serving_versions import load_release
 from recsys_assets.registry.standing import left_undone, read_standing
+from recsys_assets.slot_window import ONE_DAY
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry, ModelVersion, RegistryError
 
@@ -23,6 +27,7 @@ USER_TAG = "user"
 """Tag of a run: who started it, where the UI knows its users."""
 DATA_VERSION_TAG = "dagster/data_version"
 PASSED = "passed every check of the gate"
+_HOW_TO_APPROVE = "`recsys approve {} VERSION --reason ...`"
 
 
 class DecisionConfig(dg.Config):
@@ -32,13 +37,14 @@ class DecisionConfig(dg.Config):
     version: int = Field(0, description="The version. 0: approve the newest that passes, go back to the one before.")
     reason: str = Field("", description="Why, for the registry and the history.")
     by: str = Field("", description="Who.")
+    as_of: str = Field("", description="The newest day of the shop that whoever asks knew, as YYYY-MM-DD.")
     seen: int | None = Field(
         None, description="Id of the newest decision that whoever asks had seen; if there is a newer one, he is told."
     )
 
 
-def approved_asset(family: ConfiguredFamily) -> dg.AssetsDefinition:
-    """The decisions on one family."""
+def approved_asset(family: ConfiguredFamily, guardrail: Guardrail | None = None) -> dg.AssetsDefinition:
+    """The decisions on one family; its guardrail may keep a version from being approved by itself."""
 
     @dg.asset(
         key=approved_key(family.name),
@@ -60,11 +66,15 @@ def approved_asset(family: ConfiguredFamily) -> dg.AssetsDefinition:
         with deciding(model_registry, family.name):
             settled = _settle(context, model_registry, family.name, judge)
             decision = _plan(context, config, family, model_registry, judge)
+            versions = _by_number(model_registry, family.name)
+            if _is_automatic(config) and not isinstance(decision, Nothing):
+                slot = versions[decision.version].slot
+                held = why_held(context.instance, lake, family.name, guardrail, slot)
+                decision = decision if held is None else Nothing(f"{held}: {_HOW_TO_APPROVE.format(family.name)}")
             if isinstance(decision, Nothing):
                 context.log.info("nothing to decide: %s", decision.reason)
                 _allow_nothing(context, family.name, decision, is_excused=settled)
                 return
-            versions = _by_number(model_registry, family.name)
             _require_loadable(model_registry, family, decision, versions)
             carry_out(model_registry, family.name, decision, versions)
             metadata = _metadata(decision, versions)
@@ -116,17 +126,22 @@ def _plan(
     Raises:
         dg.Failure: It cannot be.
     """
-    is_automatic = config.decision == "approve" and not config.version
-    if is_automatic and family.settings.approval == "manual":
-        return Nothing(f"approval is manual: `recsys approve {family.name} VERSION --reason ...`")
+    if _is_automatic(config) and family.settings.approval == "manual":
+        return Nothing(f"approval is manual: {_HOW_TO_APPROVE.format(family.name)}")
     reason = config.reason or (PASSED if config.decision == "approve" else "")
-    signed = Signature(_who(context, config, is_automatic=is_automatic), now(), reason)
     slot_key = context.partition_key if context.has_partition_key else None
+    as_of = config.as_of or ("" if slot_key is None else str(date.fromisoformat(slot_key) - ONE_DAY))
+    signed = Signature(_who(context, config), now(), reason, as_of)
     try:
         _require_seen(config.seen, read_newest_decision(context.instance, family.name))
         return plan(Wish(config.decision, config.version, slot_key), signed, registry, family.name, judge)
     except RefusedError as error:
         raise dg.Failure(f"{family.name}: {error}") from error
+
+
+def _is_automatic(config: DecisionConfig) -> bool:
+    """Whether nobody has named a version."""
+    return config.decision == "approve" and not config.version
 
 
 def _require_loadable(
@@ -160,10 +175,10 @@ def _require_seen(seen: int | None, newest: Decided | None) -> None:
     )
 
 
-def _who(context: dg.AssetExecutionContext, config: DecisionConfig, *, is_automatic: bool) -> str:
+def _who(context: dg.AssetExecutionContext, config: DecisionConfig) -> str:
     if config.by:
         return config.by
-    return context.run.tags.get(USER_TAG, "the gate" if is_automatic else "somebody in the Dagster UI")
+    return context.run.tags.get(USER_TAG, "the gate" if _is_automatic(config) else "somebody in the Dagster UI")
 
 
 def _allow_nothing(context: dg.AssetExecutionContext, family: str, nothing: Nothing, *, is_excused: bool) -> None:
@@ -191,5 +206,6 @@ def _metadata(decision: Decision, versions: Mapping[int, ModelVersion]) -> dict[
         "reason": decision.reason,
         "by": decision.by,
         "decided_at": decision.at,
+        "as_of": decision.as_of,
         "mlflow_run_id": "" if version is None else version.run_id,
     }

@@ -12,6 +12,7 @@ from recsys_assets.models.artifact import Artifact, is_finite, save
 from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
 from recsys_assets.models.training import fit_on
 from recsys_assets.models.versions import CANDIDATE, RELEASE, load_version, unused_version_of_slot
+from recsys_assets.operating import TRAINING_POOL
 from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import OWNER, slot_of
@@ -38,7 +39,10 @@ OVERLAP_USERS = 1_000
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     """One release and one approval per configured family."""
     families = configured_families(platform).values()
-    return [*(_release(platform, family) for family in families), *(approved_asset(family) for family in families)]
+    return [
+        *(_release(platform, family) for family in families),
+        *(approved_asset(family, platform.guardrails.get(family.name)) for family in families),
+    ]
 
 
 def _release(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefinition:
@@ -52,6 +56,7 @@ def _release(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefinitio
         deps=[dg.AssetKey(["validation", family.name]), dg.AssetKey(TRAINING_SET.key)],
         check_specs=check_specs(key, RELEASE_CHECKS),
         kinds={"mlflow", "python"},
+        pool=TRAINING_POOL,
         owners=[OWNER],
     )
     def release(

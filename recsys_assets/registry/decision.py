@@ -13,6 +13,8 @@ from recsys_assets.registry.approval import Objections, age
 from resources.model_registry import ModelVersion
 
 Kind = Literal["promotion", "rollback", "rejection", "noticed"]
+GUARDRAIL = "the guardrail"
+"""Who signs a rollback that nobody asked for."""
 NOBODY_KNOWN = "somebody in MLflow"
 """MLflow does not keep who moved an alias."""
 
@@ -29,6 +31,7 @@ class Decision:
         reason: Why.
         by: Who.
         at: When (UTC, ISO 8601); no two decisions on a family have the same.
+        as_of: The newest day of the shop that was known, as `YYYY-MM-DD`; empty where it played no part.
     """
 
     kind: Kind
@@ -38,6 +41,7 @@ class Decision:
     reason: str
     by: str
     at: str
+    as_of: str = ""
 
     @property
     def in_use(self) -> int:
@@ -56,11 +60,12 @@ class Decision:
 
 @dataclass(frozen=True)
 class Signature:
-    """Who decides, when and why."""
+    """Who decides, when, why, and knowing which days; as in `Decision`."""
 
     by: str
     at: str
     reason: str
+    as_of: str = ""
 
 
 def now() -> str:
@@ -74,18 +79,19 @@ def put_in_use(chosen: ModelVersion, before: ModelVersion | None, signed: Signat
     previous = 0 if before is None else before.version
     refused = previous if is_back else 0
     kind: Kind = "rollback" if is_back else "promotion"
-    return Decision(kind, chosen.version, previous, refused, signed.reason, signed.by, signed.at)
+    return Decision(kind, chosen.version, previous, refused, signed.reason, signed.by, signed.at, signed.as_of)
 
 
 def withdraw(before: ModelVersion, signed: Signature) -> Decision:
     """The version in use is taken out, and there is no other: the fallback serves."""
-    return Decision("rollback", 0, before.version, before.version, signed.reason, signed.by, signed.at)
+    return Decision("rollback", 0, before.version, before.version, signed.reason, signed.by, signed.at, signed.as_of)
 
 
 def reject(version: ModelVersion, in_use: ModelVersion | None, signed: Signature) -> Decision:
     """A version that is not in use is refused."""
     previous = 0 if in_use is None else in_use.version
-    return Decision("rejection", version.version, previous, version.version, signed.reason, signed.by, signed.at)
+    refused = version.version
+    return Decision("rejection", refused, previous, refused, signed.reason, signed.by, signed.at, signed.as_of)
 
 
 def notice(

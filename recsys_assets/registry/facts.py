@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from recsys_assets.models.artifact import Artifact, ArtifactError
 from recsys_assets.models.family import Family
 from recsys_assets.models.versions import CANDIDATE, RELEASE, load_version
+from recsys_assets.registry.online import OnlineDay, online_day
 from recsys_assets.registry.serving_versions import TRAINED_THROUGH
 from recsys_assets.validation.gate import Verdict
 from recsys_assets.validation.verdicts import stored_verdicts
@@ -24,6 +25,7 @@ class Facts:
         version: Which one.
         origin: Where it comes from, by kind (data, features, parameters, code) and name.
         metrics: The figures on its run.
+        online: How it did with real users on the newest day on which it was shown; None where it never was.
         verdicts: What the gate said of it.
         artifact: The release, or the candidate where it was never released; None where it cannot be used.
         artifact_is: Which of them it is, or why none can be used.
@@ -32,6 +34,7 @@ class Facts:
     version: ModelVersion
     origin: Mapping[str, Mapping[str, str]]
     metrics: Mapping[str, float]
+    online: OnlineDay | None
     verdicts: list[Verdict]
     artifact: Artifact | None
     artifact_is: str
@@ -44,6 +47,7 @@ def read_facts(lake: DeltaLake, registry: ModelRegistry, family: Family, version
         version=version,
         origin=_origin(version, artifact, registry.params(version)),
         metrics=registry.metrics(version),
+        online=online_day(version),
         verdicts=stored_verdicts(lake, version),
         artifact=artifact,
         artifact_is=artifact_is,

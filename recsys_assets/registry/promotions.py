@@ -24,6 +24,8 @@ class Decided(NamedTuple):
         at: When it was decided, as `Decision.at`; empty for what was recorded before this was kept.
         by: Who.
         reason: Why.
+        run_id: The run that recorded it.
+        as_of: The newest day of the shop that was known, as `Decision.as_of`.
     """
 
     event_id: int
@@ -35,6 +37,8 @@ class Decided(NamedTuple):
     at: str
     by: str
     reason: str
+    run_id: str
+    as_of: str
 
 
 def read_decisions(instance: dg.DagsterInstance, family: str) -> Iterator[Decided]:
@@ -86,4 +90,6 @@ def _decided(record: dg.EventLogRecord) -> Decided:
         at=value.get("decided_at", ""),
         by=value.get("by", ""),
         reason=value["reason"],
+        run_id=record.run_id,
+        as_of=value.get("as_of", ""),
     )

@@ -46,6 +46,7 @@ def test_the_ui_shows_decision_versions_slot_reason_who_and_the_mlflow_run(desk:
         "slot": str(version.slot),
         "reason": "better",
         "by": "ada",
+        "as_of": "",  # no day of the shop played a part
         "mlflow_run_id": version.run_id,
     }
     assert shown.tags["dagster/data_version"] == "2"
