@@ -2,8 +2,10 @@
 
 The loop on real data: UCI Online Retail as daily CSVs (see examples/online_retail) in the folder given, or in
 ../shared/data. Then the quality of the families on it (slots.py) and on Gowalla (gowalla.py), how often the gate
-refuses (gate.py), what a slot costs (slot_cost.py), ingestion and views on a simulated year of 30 million events
-(features.py), and the point-in-time join (point_in_time.py). Times drift with the machine; the ratios hold.
+refuses (gate.py), how often guardrails and experiments are wrong (experiments.py), the online metrics of a large day
+(online_metrics.py), what one policy's log says of another (off_policy.py), the exact ranking (ranking.py), what a slot
+costs (slot_cost.py), ingestion and views on a simulated year of 30 million events (features.py), and the point-in-time
+join (point_in_time.py). Times drift with the machine; the ratios hold.
 """
 
 import json
@@ -18,7 +20,19 @@ from typing import Any
 from online_retail import data_folder, environment
 
 RECSYS = Path(sys.executable).with_name("recsys")
-OTHERS = ("slots.py", "gate.py", "gowalla.py", "slot_cost.py", "features.py", "point_in_time.py")
+OTHERS = (
+    "slots.py",
+    "gate.py",
+    "experiments.py",
+    "online_metrics.py",
+    "off_policy.py",
+    "ranking.py",
+    "gowalla.py",
+    "slot_cost.py",
+    "features.py",
+    "point_in_time.py",
+    "publication.py",
+)
 """The benchmarks that stand alone."""
 
 

@@ -10,7 +10,14 @@ from recsys_assets.features.assets import build_assets as feature_assets
 from recsys_assets.inference.assets import build_assets as recommendation_assets
 from recsys_assets.ingestion.assets import build_assets as source_assets
 from recsys_assets.jobs import build_jobs
+from recsys_assets.maintenance.assets import build_assets as maintenance_assets
+from recsys_assets.maintenance.assets import build_schedules
 from recsys_assets.models.assets import build_assets as model_assets
+from recsys_assets.monitoring.assets import build_assets as monitoring_assets
+from recsys_assets.monitoring.checks import build_checks
+from recsys_assets.monitoring.dashboard_assets import build_assets as dashboard_assets
+from recsys_assets.monitoring.experiment_assets import build_assets as experiment_assets
+from recsys_assets.monitoring.guardrail_assets import build_assets as guardrail_assets
 from recsys_assets.platform import BUNDLED_CONFIG, Platform, load_platform
 from recsys_assets.registry.assets import build_assets as registry_assets
 from recsys_assets.serving.assets import build_assets as serving_assets
@@ -31,6 +38,11 @@ ASSET_BUILDERS = (
     registry_assets,
     recommendation_assets,
     serving_assets,
+    monitoring_assets,
+    experiment_assets,
+    guardrail_assets,
+    dashboard_assets,
+    maintenance_assets,
 )
 
 
@@ -45,8 +57,13 @@ def build_definitions(
         loggers: Instead of Dagster's own.
     """
     return dg.Definitions(
-        assets=[asset for build in ASSET_BUILDERS for asset in build(platform)],
+        assets=dg.map_asset_specs(
+            lambda spec: spec.replace_attributes(owners=[platform.owner]),
+            [asset for build in ASSET_BUILDERS for asset in build(platform)],
+        ),
+        asset_checks=build_checks(platform),
         jobs=build_jobs(platform),
+        schedules=build_schedules(platform),
         sensors=build_sensors(platform),
         resources=resources,
         loggers=loggers,

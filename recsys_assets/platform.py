@@ -5,16 +5,20 @@ A family's hyper-parameters are checked by the family itself, in `models`.
 """
 
 import re
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from recsys_assets.columns import SOURCE_TABLES
+from recsys_assets.composing import Blend, Recommendations, require_columns
 from recsys_assets.configuration import checked, near, read_yaml
+from recsys_assets.crediting import Monitoring
+from recsys_assets.exposure import Experiment, Guardrail, require_known, require_name, require_one_at_a_time
 from recsys_assets.mapping import Declared, SourceMapping
+from recsys_assets.reporting import DEFAULT_OWNER, Owner, Reports
 
 BUNDLED_CONFIG = Path(__file__).with_name("ebook_store.yaml")
 FALLBACK_FAMILY = "popularity"
@@ -67,7 +71,26 @@ class ViewChecks(Declared):
         (0.2, 5.0), description="lowest and highest rows of a day, as multiples of the median of the trailing days"
     )
     trailing_days: Annotated[int, Field(ge=1)] = Field(28, description="days that the row-count band looks back")
-    fresh_hours: Annotated[int, Field(ge=1)] = Field(36, description="how old the newest day may be in a live store")
+
+
+class Freshness(Declared):
+    """By when a live store has yesterday's tables, in its own time zone; the UI marks what is late."""
+
+    features_by: time = Field(time(6), description="the snapshot views and interactions of the day before")
+    lists_by: time = Field(time(7), description="the published lists of the day before")
+
+    @field_validator("features_by", "lists_by", mode="before")
+    @classmethod
+    def _is_quoted(cls, value: object) -> object:
+        if isinstance(value, int):  # YAML reads 17:30 as a number of base 60
+            raise ValueError('write the time in quotes, such as "17:30"')
+        return value
+
+    @model_validator(mode="after")
+    def _are_in_order(self) -> Self:
+        if not time(0) < self.features_by <= self.lists_by:
+            raise ValueError("features_by must be after midnight, and not after lists_by: lists are made of features")
+        return self
 
 
 class EventWeights(Declared):
@@ -145,23 +168,6 @@ class FamilySettings(Declared):
         return self.history_days or self.window_days
 
 
-class Blend(Declared):
-    """What a change of the families' weights must show on the holdout of a slot before it is in force."""
-
-    max_ndcg_drop: Share = Field(
-        0.05, description="relative drop in NDCG at 10 that is allowed against the weights in force; 1 allows any"
-    )
-    min_holdout_users: Annotated[int, Field(ge=1)] = Field(50, description="fewer users are too few to judge by")
-
-
-class Recommendations(Declared):
-    """What is computed for each user."""
-
-    list_length: Annotated[int, Field(ge=1, le=1000)] = 200
-    sequence_length: Annotated[int, Field(ge=1)] = Field(100, description="purchases kept in purchase_sequence")
-    block_users: Annotated[int, Field(ge=1)] = Field(2_048, description="users ranked at once; bounds the memory")
-
-
 class Platform(Declared):
     """The whole of `recsys.yaml`."""
 
@@ -174,11 +180,20 @@ class Platform(Declared):
     event_weights: EventWeights = EventWeights()
     segments: Segments = Segments()
     view_checks: ViewChecks = ViewChecks()
+    freshness: Freshness = Freshness()
     hit_event: Literal["purchase", "view", "cart", "wish"] = "purchase"
     training: Training = Training()
     families: dict[str, FamilySettings]
     blend: Blend = Blend()
     recommendations: Recommendations = Recommendations()
+    monitoring: Monitoring = Monitoring()
+    reports: Reports = Reports()
+    owner: Owner = Field(DEFAULT_OWNER, description="whom every asset and every failed run names: team:NAME, or a mail")
+    keep_days: dict[str, Annotated[int, Field(ge=1)] | None] = Field(
+        {}, description="newest days kept of recommendations, features, or one table of them; null: all; default: 90"
+    )
+    experiments: dict[str, Experiment] = Field({}, description="name to its arms and days; one at a time")
+    guardrails: dict[str, Guardrail] = Field({}, description="family to what guards its users")
 
     @property
     def zone(self) -> ZoneInfo:
@@ -221,10 +236,35 @@ class Platform(Declared):
             raise ValueError(f"{reserved.pop()!r} is the platform's own name; call the family something else")
         return families
 
+    @field_validator("experiments")
+    @classmethod
+    def _can_be_told_apart(cls, experiments: dict[str, Experiment], others: ValidationInfo) -> dict[str, Experiment]:
+        for name, experiment in experiments.items():
+            require_name(name, "experiment")
+            for arm, settings in experiment.arms.items():
+                require_known(settings.families, others.data.get("families", settings.families), f"{name}.arms.{arm}")
+        require_one_at_a_time(experiments)
+        return experiments
+
+    @field_validator("guardrails")
+    @classmethod
+    def _guards_known_families(cls, guardrails: dict[str, Guardrail], others: ValidationInfo) -> dict[str, Guardrail]:
+        for name in guardrails:
+            require_known([name], others.data.get("families", guardrails), "guardrails")
+        return guardrails
+
     @model_validator(mode="after")
     def _days_are_in_order(self) -> Self:
         if self.last_day is not None and self.first_day > self.last_day:
             raise ValueError(f"first_day {self.first_day} is after last_day {self.last_day}; swap them")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_lists_are_composed_by(self) -> Self:
+        items = self.sources.get("items")
+        require_columns(self.recommendations.composition, items.columns if items else ())
+        if self.recommendations.composition.series_first and not self.rules.owned_is_excluded:
+            raise ValueError("recommendations.composition.series_first: needs rules.owned_is_excluded: what users own")
         return self
 
 

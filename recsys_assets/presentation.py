@@ -11,9 +11,11 @@ import dagster as dg
 import polars as pl
 
 from recsys_assets.columns import Table
+from recsys_assets.reporting import DEFAULT_OWNER
 from resources.lake import Days, DeltaLake, Spool
 
-OWNER = "team:recommendations"
+OWNER = DEFAULT_OWNER
+"""Of an asset as it is declared; the assembly puts the configured owner in its place."""
 
 
 class AssetDescription(TypedDict):

@@ -1,6 +1,7 @@
 """The landing: where the shop drops its files, a local folder or an S3 prefix.
 
-It lists and reads files. Which file feeds which table is the business of `recsys_assets.ingestion`.
+It lists and reads files, and takes whole ones in. Which file feeds which table is the business of
+`recsys_assets.ingestion`.
 """
 
 import os
@@ -54,6 +55,14 @@ class Landing(dg.ConfigurableResource):
             LandingError: The file cannot be read.
         """
 
+    @abstractmethod
+    def write(self, path: str, data: bytes) -> None:
+        """Put a whole file, in one step: readers see all of it, or what was there before. It is durable afterwards.
+
+        Raises:
+            LandingError: The file cannot be written.
+        """
+
 
 class LocalLanding(Landing):
     """A local or mounted folder."""
@@ -75,6 +84,30 @@ class LocalLanding(Landing):
             return (Path(self.root) / path).read_bytes()
         except OSError as error:
             raise LandingError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+
+    def write(self, path: str, data: bytes) -> None:
+        """See `Landing.write`; until it is whole, its name begins with a dot."""
+        target = Path(self.root) / path
+        unfinished = target.with_name(f".{target.name}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with unfinished.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(target)
+            sync_folder(target.parent)
+        except OSError as error:
+            raise LandingError(f"{path}: cannot be written ({error.strerror}); check its permissions") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, which `fsync` of a file alone does not."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _walk(root: str, prefix: str) -> Iterator[LandedFile]:
@@ -118,6 +151,13 @@ class S3Landing(Landing):
         except Exception as error:
             raise LandingError(f"s3://{self.bucket}/{self.prefix}{path}: cannot be read ({error})") from error
         return bytes(content)
+
+    def write(self, path: str, data: bytes) -> None:
+        """See `Landing.write`; S3 shows an object when it is whole."""
+        try:
+            self._client().put_object(Bucket=self.bucket, Key=self.prefix + path, Body=data)
+        except Exception as error:
+            raise LandingError(f"s3://{self.bucket}/{self.prefix}{path}: cannot be written ({error})") from error
 
     def _client(self) -> Any:
         resource: S3Resource = self.s3

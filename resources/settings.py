@@ -8,6 +8,7 @@ from typing import Literal
 from urllib.parse import quote
 
 EngineName = Literal["polars", "spark"]
+SLACK_API_URL = "https://slack.com/api/"
 ENGINES: tuple[EngineName, ...] = ("polars", "spark")
 
 
@@ -25,6 +26,8 @@ class Settings:
         landing: Where the shop drops its files, a folder or `s3://bucket/prefix`.
         has_redis_url: Whether an online store is given; if not, an embedded server is used.
         has_tracking_uri: Whether an MLflow server is given; if not, SQLite under `home` is used.
+        has_slack_token: Whether reports go to Slack; if not, they go to the log and to files under `home`.
+        slack_api_url: Where Slack's Web API is.
         engine: What computes features.
         config: The `recsys.yaml` to read; None stands for the bundled e-book store.
     """
@@ -34,6 +37,8 @@ class Settings:
     landing: str
     has_redis_url: bool = False
     has_tracking_uri: bool = False
+    has_slack_token: bool = False
+    slack_api_url: str = SLACK_API_URL
     engine: EngineName = "polars"
     config: Path | None = None
 
@@ -56,6 +61,9 @@ class Settings:
         engine = env.get("RECSYS_ENGINE") or "polars"
         if engine not in ENGINES:
             raise SettingsError(f"RECSYS_ENGINE is {engine!r}; use one of {', '.join(ENGINES)}")
+        slack_api_url = env.get("SLACK_API_URL") or SLACK_API_URL
+        if not slack_api_url.startswith(("http://", "https://")):
+            raise SettingsError(f"SLACK_API_URL is {slack_api_url!r}; write it like {SLACK_API_URL}, or unset it")
         lake = _place(env.get("RECSYS_LAKE") or str(home / "lake"))
         if quote(lake, safe="/:") != lake:
             raise SettingsError(
@@ -70,6 +78,8 @@ class Settings:
             landing=_place(env.get("RECSYS_LANDING") or str(home / "landing")),
             has_redis_url=bool(env.get("RECSYS_REDIS_URL")),
             has_tracking_uri=bool(env.get("MLFLOW_TRACKING_URI")),
+            has_slack_token=bool(env.get("SLACK_TOKEN", "").strip()),
+            slack_api_url=slack_api_url,
             engine=next(name for name in ENGINES if name == engine),
             config=Path(env["RECSYS_CONFIG"]).absolute() if env.get("RECSYS_CONFIG") else None,
         )

@@ -5,10 +5,12 @@ from typing import Any
 
 import dagster as dg
 
+from resources.dashboard_folder import DashboardFolder
 from resources.engine import Engine, PolarsEngine
 from resources.lake import DeltaLake
 from resources.landing import Landing, LocalLanding
 from resources.model_registry import ModelRegistry
+from resources.notifier import Notifier
 from resources.online_store import OnlineStore
 from resources.settings import Settings
 
@@ -40,6 +42,12 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "online_store": OnlineStore(
             url=dg.EnvVar("RECSYS_REDIS_URL") if settings.has_redis_url else "",
             folder=str(settings.home / "valkey"),
+        ),
+        "dashboard_folder": DashboardFolder(folder=str(settings.home / "dashboard")),
+        "notifier": Notifier(
+            token=dg.EnvVar("SLACK_TOKEN") if settings.has_slack_token else "",
+            api_url=settings.slack_api_url,
+            folder=str(settings.home / "reports"),
         ),
     }
 

@@ -29,19 +29,23 @@ class Start:
         last: The last one; the same as `first` except when a range of days is computed.
         tags: For the run.
         views: Of the job `refresh`, the views to compute; of the others, none are named and all assets take part.
+        family: Of the job `decide`, the family that is decided on.
+        asks: Of the job `decide`, what is asked for, as in `registry.approved.DecisionConfig`.
     """
 
-    job: Literal["ingest", "refresh", "train", "recommend"]
+    job: Literal["ingest", "refresh", "train", "recommend", "monitor", "decide", "dashboard"]
     run_key: str
     first: date
     last: date
     tags: Mapping[str, str] = field(default_factory=dict)
     views: tuple[str, ...] = ()
+    family: str = ""
+    asks: Mapping[str, str | int] = field(default_factory=dict)
 
     @property
     def is_range(self) -> bool:
         """Whether the run computes a range of days at once."""
-        return self.job in ("ingest", "refresh")
+        return self.job in ("ingest", "refresh", "monitor")
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,19 @@ def refresh(stale: Mapping[str, Mapping[date, str]]) -> list[Start]:
     return starts
 
 
+def monitoring(stale: Mapping[date, str]) -> list[Start]:
+    """Runs for days whose online metrics are missing or made of something else by now; neighbours share one run.
+
+    Args:
+        stale: The days, each with the fingerprint of what its metrics are to be made of.
+    """
+    starts = []
+    for first, last in _ranges(sorted(stale)):
+        origins = " ".join(stale[day] for day in days_between(first, last))
+        starts.append(Start("monitor", f"monitor:{first}..{last}:{_digest(origins)}", first, last))
+    return starts
+
+
 def training(
     days: DayStates, windows: Sequence[SlotWindow], outcomes: Mapping[date, Outcome], running: Collection[date]
 ) -> list[Start]:
@@ -172,6 +189,17 @@ def inference(
     if key == published:
         return []
     return [Start("recommend", key, day, day, {INFERENCE_TAG: key})]
+
+
+def dashboard(day: date, state: str, written: str | None) -> list[Start]:
+    """A run for the page of the newest day, unless it was written from the same state.
+
+    Args:
+        day: The newest settled day.
+        state: Fingerprint of what its page is to be made of.
+        written: Fingerprint of what it was made of; None where there is none.
+    """
+    return [] if state == written else [Start("dashboard", f"dashboard:{day}:{state}", day, day)]
 
 
 def _is_complete(days: DayStates, window: SlotWindow) -> bool:

@@ -1,8 +1,12 @@
 """Decisions as Dagster's run requests: the one translation, used by the sensors and by `recsys run`."""
 
+from typing import Any
+
 import dagster as dg
 
 from recsys_assets.features.views import VIEWS
+from recsys_assets.registry.approved import decision_config
+from recsys_assets.registry.promotions import approved_key
 from sensors.decisions import Start
 from sensors.state import KEY_TAG, RANGE_TAGS, Attempts
 
@@ -19,13 +23,20 @@ def run_tags(start: Start) -> dict[str, str]:
 
 
 def partition_key(start: Start) -> str | None:
-    """The one partition of the run; a range of days is said by tags instead."""
-    return None if start.is_range else str(start.first)
+    """The one partition of the run; a range of days is said by tags instead, and a decision has none."""
+    return None if start.is_range or start.family else str(start.first)
 
 
 def asset_selection(start: Start) -> list[dg.AssetKey] | None:
     """The assets of the job that take part; None for all."""
+    if start.family:
+        return [approved_key(start.family)]
     return [dg.AssetKey(VIEWS[view].table.key) for view in start.views] or None
+
+
+def run_config(start: Start) -> dict[str, Any]:
+    """What the assets of the run are asked for."""
+    return decision_config(start.family, **start.asks) if start.family else {}
 
 
 def run_requests(starts: list[Start], attempts: Attempts, waiting_for: str) -> list[dg.RunRequest] | dg.SkipReason:
@@ -43,6 +54,7 @@ def run_requests(starts: list[Start], attempts: Attempts, waiting_for: str) -> l
             partition_key=partition_key(start),
             tags=run_tags(start),
             asset_selection=asset_selection(start),
+            run_config=run_config(start),
         )
         for start in starts
     ]

@@ -14,12 +14,13 @@ from recsys_assets.features.specification import content_hash, lists_hash, recip
 from recsys_assets.ingestion.landing_days import landed_days
 from recsys_assets.partitions import slot_days, slot_partitions
 from recsys_assets.platform import Platform
+from recsys_assets.registry.holds import why_held
 from recsys_assets.registry.promotions import newest_slot_ever_approved, read_approval
 from recsys_assets.serving.assets import ONLINE_STORE_KEY
-from recsys_assets.serving.generations import current
+from recsys_assets.serving.generations import newest
 from recsys_assets.slot_window import ONE_DAY, SlotWindow, days_between, slot_window
 from recsys_assets.validation.gate import required_checks
-from recsys_assets.validation.stored_weights import blend_recipe, serving_weights, stored_recipes
+from recsys_assets.validation.stored_weights import blend_recipe, serving_rule, serving_weights, stored_recipes
 from resources.lake import DeltaLake
 from resources.landing import Landing
 from resources.online_store import OnlineStore
@@ -99,7 +100,10 @@ def read_outcomes(platform: Platform, lake: DeltaLake, instance: dg.DagsterInsta
     recipe, judged_by = blend_recipe(platform), stored_recipes(lake)
     for (slot,), rows in verdicts.group_by("ds"):
         if isinstance(slot, date):
-            found = [_outcome(platform, family, slot, rows, approved_up_to[family]) for family in platform.families]
+            found = [
+                _outcome(platform, lake, instance, family, slot, rows, approved_up_to[family])
+                for family in platform.families
+            ]
             is_finished = "unfinished" not in found and judged_by.get(slot, recipe) == recipe
             outcomes[slot] = found[0] if is_finished else "unfinished"
     return outcomes
@@ -118,7 +122,8 @@ def running_inferences(instance: dg.DagsterInstance) -> frozenset[date]:
 def features_state(platform: Platform, lake: DeltaLake) -> str:
     """The state of the features that inference reads, and of the configuration that lists are made by."""
     weights = serving_weights(lake, platform, date.max)
-    return f"features-{content_hash(day_contents(lake))}:{lists_hash(platform, weights)}"
+    lists = lists_hash(platform, weights, serving_rule(lake, platform, date.max))
+    return f"features-{content_hash(day_contents(lake))}:{lists}"
 
 
 def read_approvals(platform: Platform, instance: dg.DagsterInstance) -> dict[str, int]:
@@ -128,8 +133,11 @@ def read_approvals(platform: Platform, instance: dg.DagsterInstance) -> dict[str
 
 
 def published_key(instance: dg.DagsterInstance, store: OnlineStore, day: date) -> str | None:
-    """The inference key of the newest publication of a day; None when the online store does not hold it (any more)."""
-    serving = current(store.connect())
+    """The inference key of the newest publication of a day; None when the online store does not hold it (any more).
+
+    A generation that somebody went back to by hand stays: what counts is the newest one that the store holds.
+    """
+    serving = newest(store.connect())
     if serving is None or serving.as_of < day:
         return None
     only = dg.AssetRecordsFilter(asset_key=ONLINE_STORE_KEY, asset_partitions=[str(day)])
@@ -138,7 +146,15 @@ def published_key(instance: dg.DagsterInstance, store: OnlineStore, day: date) -
     return None if run is None else run.tags.get(INFERENCE_TAG)
 
 
-def _outcome(platform: Platform, family: str, slot: date, rows: pl.DataFrame, approved_up_to: date) -> Outcome:
+def _outcome(
+    platform: Platform,
+    lake: DeltaLake,
+    instance: dg.DagsterInstance,
+    family: str,
+    slot: date,
+    rows: pl.DataFrame,
+    approved_up_to: date,
+) -> Outcome:
     """What became of the newest version that a family trained for a slot; nothing yet under today's configuration."""
     mine = rows.filter(pl.col("family") == family).with_columns(pl.col("version").cast(pl.Int64))
     newest = mine.filter(pl.col("version") == pl.col("version").max())
@@ -150,7 +166,9 @@ def _outcome(platform: Platform, family: str, slot: date, rows: pl.DataFrame, ap
         return "unfinished"
     if approved_up_to >= slot:
         return "approved"
-    return "waiting" if platform.families[family].approval == "manual" else "unfinished"
+    is_manual = platform.families[family].approval == "manual"
+    held = why_held(instance, lake, family, platform.guardrails.get(family), slot)
+    return "waiting" if is_manual or held else "unfinished"
 
 
 def _unfinished(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[dg.DagsterRun]:

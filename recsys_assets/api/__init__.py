@@ -1,1 +1,1 @@
-"""The real-time API: stored lists, lists for a moment, similar items, and events. HTTP stays in here."""
+"""The API that `recsys serve` starts: published lists, real time, similar items, and the events that users cause."""

@@ -16,7 +16,9 @@ from recsys_assets.features.training_set import TooLittleHistoryError
 from recsys_assets.ingestion.draft import NothingToDraftError
 from recsys_assets.ingestion.raw_rows import UnreadableFileError
 from recsys_assets.models.artifact import ArtifactError
+from recsys_assets.monitoring.off_policy import NoEstimateError
 from recsys_assets.registry.approval import RefusedError
+from recsys_assets.serving.generation import PublicationError
 from resources.landing import LandingError
 from resources.model_registry import RegistryError
 from resources.online_store import OnlineStoreError
@@ -31,9 +33,11 @@ EXPECTED_ERRORS = (
     RegistryError,
     ArtifactError,
     OnlineStoreError,
+    PublicationError,
     UnknownViewError,
     TooLittleHistoryError,
     RefusedError,
+    NoEstimateError,
 )
 
 app = typer.Typer(
@@ -132,6 +136,24 @@ def dev(port: Annotated[int, typer.Option(min=1, max=65_535)] = 3000) -> None:
 
 
 @app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen at; others than this machine's own need keys.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65_535)] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes; each holds the models in memory.")] = 1,
+    is_open: Annotated[bool, typer.Option("--open", help="Let everybody in without a key.")] = False,
+    impressions: Annotated[
+        bool, typer.Option(help="Land what is served as impressions; say no where the shop posts its own.")
+    ] = True,
+) -> None:
+    """Serve the API and the pages: published lists, real time, similar items, events."""
+    from recsys_assets.cli.serve import serve_command
+
+    serve_command(host, port, workers, is_open=is_open, logs_served=impressions)
+
+
+@app.command()
 def stop() -> None:
     """Stop the embedded online store; its data stay."""
     from recsys_assets.cli.dev import stop_command
@@ -193,6 +215,29 @@ def reproduce(family: FamilyName, version: Version) -> None:
     from recsys_assets.cli.reproduce import reproduce_command
 
     reproduce_command(family, version)
+
+
+@app.command()
+def experiment(name: Annotated[str, typer.Argument(help="The experiment, as in recsys.yaml.")]) -> None:
+    """Show how the arms of an experiment do with users, and whether that is certain however often you look."""
+    from recsys_assets.cli.experiment import experiment_command
+
+    experiment_command(name)
+
+
+@app.command()
+def estimate(
+    family: FamilyName,
+    version: Version,
+    days: Annotated[int, typer.Option(min=1, help="How many of the newest days with impressions.")] = 7,
+    clip: Annotated[
+        float | None, typer.Option(help="The largest weight of an impression; lower is steadier and less honest.")
+    ] = None,
+) -> None:
+    """Estimate the click-through rate of a version before users see it, from impressions with propensities."""
+    from recsys_assets.cli.estimate import estimate_command
+
+    estimate_command(family, version, days, clip)
 
 
 @app.command()
@@ -258,6 +303,14 @@ def forget(user: Annotated[str, typer.Argument(help="The shop's id of the user."
 
 
 @app.command()
+def maintain() -> None:
+    """Keep the lake small and quick: drop days that need not be kept, put small files together, remove unused ones."""
+    from recsys_assets.cli.maintain import maintain_command
+
+    maintain_command()
+
+
+@app.command()
 def recommend(
     user: Annotated[str, typer.Argument(help="The shop's id of the user.")],
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many items to show.")] = 20,
@@ -267,6 +320,27 @@ def recommend(
     from recsys_assets.cli.recommend import recommend_command
 
     recommend_command(user, limit, with_reasons=explain)
+
+
+generations = typer.Typer(invoke_without_command=True)
+app.add_typer(generations, name="generations")
+
+
+@generations.callback()
+def list_generations(context: typer.Context) -> None:
+    """Show which publications the online store holds, and which is in use."""
+    from recsys_assets.cli.generations import generations_command
+
+    if context.invoked_subcommand is None:
+        generations_command()
+
+
+@generations.command()
+def use(generation: Annotated[str, typer.Argument(help="Its name, as `recsys generations` shows it.")]) -> None:
+    """Go back to a generation at once, or forward again; the next publication is switched to as always."""
+    from recsys_assets.cli.generations import use_command
+
+    use_command(generation)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """`recsys simulate` writes a simulated store's files; `recsys demo` runs the whole loop on one."""
 
+from datetime import date
 from pathlib import Path
 
 import typer
@@ -11,6 +12,7 @@ from recsys_assets.cli.models import show_versions
 from recsys_assets.cli.recommend import show_list, some_user
 from recsys_assets.cli.run import run_to_fixed_point
 from recsys_assets.cli.screen import screen
+from recsys_assets.cli.story import Plot, Readers, tell_story
 from recsys_assets.configuration import ConfigurationError
 from recsys_assets.platform import Platform
 from recsys_assets.simulation import SimulatedStore, StoreParameters, simulate
@@ -40,10 +42,13 @@ def demo_command(users: int, items: int, seed: int) -> None:
     """
     console = screen()
     installation = Installation.from_env()
-    store = write_store(installation, users=users, items=items, seed=seed, days=None)
+    plot = Plot.of(installation.platform)
+    readers = Readers(installation, plot)
+    store = write_store(installation, users=users, items=items, seed=seed, days=None, readers=readers)
     _summary(console, installation, store)
     if not run_to_fixed_point(installation):
         raise typer.Exit(1)
+    tell_story(installation, plot, console)
     show_versions(installation, console)
     user = some_user(installation)
     if user is not None:
@@ -51,8 +56,24 @@ def demo_command(users: int, items: int, seed: int) -> None:
     console.print(NEXT.format(user=user or "USER"), soft_wrap=True)
 
 
-def write_store(installation: Installation, *, users: int, items: int, seed: int, days: int | None) -> SimulatedStore:
+def write_store(
+    installation: Installation,
+    *,
+    users: int,
+    items: int,
+    seed: int,
+    days: int | None,
+    readers: Readers | None = None,
+) -> SimulatedStore:
     """Simulate the configured days; the same seed writes the same bytes, so that nothing is ingested twice.
+
+    Args:
+        installation: Where the files go, and what configures the days.
+        users: Accounts on the first day.
+        items: Books on the first day.
+        seed: Of all chance.
+        days: How many; None: as configured.
+        readers: Who are shown lists, and what follows; None: nobody is.
 
     Raises:
         ConfigurationError: The landing is no local folder, or the length of the store is not known.
@@ -70,7 +91,16 @@ def write_store(installation: Installation, *, users: int, items: int, seed: int
     )
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Simulating the store", total=parameters.days)
-        return simulate(parameters, Path(landing), lambda _: progress.advance(task))
+        if readers is None:
+            return simulate(parameters, Path(landing), lambda _: progress.advance(task))
+
+        def on_day(day: date) -> None:
+            progress.advance(task)
+            if readers.is_shown_lists_after(day):
+                progress.stop()  # the runs of a day have a bar of their own
+                readers.live(day)
+
+        return simulate(parameters, Path(landing), on_day, readers.lists_of)
 
 
 def _configured_days(platform: Platform) -> int:

@@ -1,10 +1,12 @@
 """`recsys doctor`: try everything that a run would need, without changing anything, and say what to mend."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import typer
+from redis.exceptions import NoPermissionError
 from rich.markup import escape
 
 from recsys_assets.cli.installation import Installation
@@ -16,6 +18,7 @@ from recsys_assets.models.catalogue import configured_families
 from recsys_assets.registry.promotions import read_approval
 from recsys_assets.serving.generations import current
 from recsys_assets.slot_window import days_between
+from resources.online_store import Client
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,23 @@ def _landing(installation: Installation) -> str:
 
 
 def _online_store(installation: Installation) -> str:
-    generation = current(installation.online_store.connect())
+    client = installation.online_store.connect()
+    _refuse_eviction(client)
+    generation = current(client)
     if generation is None:
         return "answers, nothing published yet"
     return f"answers, generation {generation.name} with {generation.lists} lists"
+
+
+def _refuse_eviction(client: Client) -> None:
+    """A store that makes room by removing any key loses lists; whether it does, it may keep to itself."""
+    with suppress(NoPermissionError):
+        memory = client.info("memory")
+        policy = memory.get("maxmemory_policy", "")
+        if memory.get("maxmemory") and policy.startswith("allkeys"):
+            raise ValueError(
+                f"its maxmemory-policy is {policy}: when full, it removes lists in use; set it to noeviction"
+            )
 
 
 def _model_registry(installation: Installation) -> str:

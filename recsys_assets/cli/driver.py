@@ -12,9 +12,13 @@ from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.progress import RunProgress
 from recsys_assets.features.materialized import stale_days
 from recsys_assets.features.views import SNAPSHOTS
-from sensors.decisions import DayStates, Start, ingestion, refresh, training
+from recsys_assets.monitoring.shown import stale_days as unmeasured_days
+from sensors.dashboard import next_page
+from sensors.decisions import DayStates, Start, ingestion, monitoring, refresh, training
+from sensors.failures import failures_of
+from sensors.guardrail import next_rollbacks
 from sensors.inference import next_inference
-from sensors.requests import asset_selection, partition_key, run_tags
+from sensors.requests import asset_selection, partition_key, run_config, run_tags
 from sensors.state import (
     UNFINISHED,
     read_days,
@@ -23,8 +27,6 @@ from sensors.state import (
 )
 
 LOGGER = "progress"
-OUR_ERRORS = ("recsys_assets.", "resources.", "dagster.")
-"""Their messages say by themselves what was wrong, where, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,18 @@ def drive(
 
 
 def _decide(installation: Installation, limits: Limits) -> Iterator[Start]:
-    """What is due, in order: days first, then models, then lists, then older days that changed late."""
+    """What is due, in order: days, what was shown on them, models, lists, older days that changed late, the page."""
     platform, lake, instance = installation.platform, installation.lake, installation.instance
     now = datetime.now(tz=UTC)
     days = _limited(read_days(platform, lake, installation.landing, instance, now), limits)
     yield from ingestion(days)
+    yield from monitoring(unmeasured_days(lake, platform))
+    yield from next_rollbacks(platform, lake, instance, lambda: installation.model_registry)
     windows = [one for one in read_windows(platform, now) if days.last is None or one.last <= days.last]
     yield from training(days, windows, read_outcomes(platform, lake, instance), ())
     yield from next_inference(platform, lake, instance, installation.online_store, days.newest_settled(), ())
     yield from refresh(stale_days(lake, platform, SNAPSHOTS))
+    yield from next_page(platform, lake, instance, days.newest_settled())
 
 
 def _limited(days: DayStates, limits: Limits) -> DayStates:
@@ -130,27 +135,14 @@ def execute(job: dg.JobDefinition, start: Start, installation: Installation, pro
             partition_key=partition_key(start),
             asset_selection=asset_selection(start),
             tags=run_tags(start),
-            run_config={"loggers": {LOGGER: {}}},
+            run_config={"loggers": {LOGGER: {}}, **run_config(start)},
             raise_on_error=False,
         )
-    failed_checks = [
-        evaluation
-        for evaluation in result.get_asset_check_evaluations()
-        if not evaluation.passed and evaluation.blocking
-    ]
-    refused_by = {f"{'__'.join(evaluation.asset_key.path)}" for evaluation in failed_checks}
-    errors = [
-        f"{event.step_key}: {_cause(event)}"
-        for event in result.all_events
-        if event.is_step_failure and event.step_key not in refused_by
-    ]
-    refusals = tuple(
-        f"{evaluation.asset_key.to_user_string()} {evaluation.check_name}: {evaluation.description}"
-        for evaluation in failed_checks
-    )
-    if not result.success and not errors and not refusals:
-        errors = ["the run failed outside its steps; see it in the Dagster UI"]
-    return Finished(start, result.run_id, refusals, tuple(errors), _counts(result))
+    failures = failures_of(result.all_events)
+    errors = tuple(f"{step}: {words}" for step, words in failures.errors)
+    if not result.success and not errors and not failures.refusals:
+        errors = ("the run failed outside its steps; see it in the Dagster UI",)
+    return Finished(start, result.run_id, failures.refusals, errors, _counts(result))
 
 
 def _counts(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
@@ -162,13 +154,3 @@ def _counts(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
             counts = {name: int(str(metadata[name].value)) for name in ("accepted", "rejected")}
             sums[event.asset_key.path[-1]] = f"{counts['accepted']:,} accepted, {counts['rejected']:,} rejected"
     return tuple(f"{table}: {words}" for table, words in sums.items())
-
-
-def _cause(event: dg.DagsterEvent) -> str:
-    """The message of the exception that a step raised; of our own exceptions without the name of their class."""
-    error = event.step_failure_data.error
-    if error is None:
-        return event.message or "failed"
-    raised = error.cause or error
-    kind, _, words = raised.message.strip().partition(": ")
-    return words if kind.startswith(OUR_ERRORS) else raised.message.strip()

@@ -12,10 +12,12 @@ from filelock import FileLock, Timeout
 
 from recsys_assets.definitions import build_definitions, configured_platform
 from recsys_assets.platform import Platform
+from resources.dashboard_folder import DashboardFolder
 from resources.engine import Engine
 from resources.lake import DeltaLake
 from resources.landing import Landing
 from resources.model_registry import ModelRegistry
+from resources.notifier import Notifier
 from resources.online_store import OnlineStore
 from resources.settings import Settings
 from resources.wiring import build_resources
@@ -28,6 +30,9 @@ telemetry:
 concurrency:
   runs:
     max_concurrent_runs: 2
+  pools:  # by run: nothing is claimed step by step that a killed run could keep
+    granularity: run
+    default_limit: 1
 run_monitoring:  # a run whose process is gone would keep its partition waiting for ever
   enabled: true
   start_timeout_seconds: 300
@@ -109,10 +114,22 @@ class Installation:
         return registry
 
     @cached_property
+    def dashboard_folder(self) -> DashboardFolder:
+        """The folder of the dashboard's pages."""
+        folder: DashboardFolder = self._ready("dashboard_folder")
+        return folder
+
+    @cached_property
     def online_store(self) -> OnlineStore:
         """The connection to the online store."""
         store: OnlineStore = self._ready("online_store")
         return store
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        """Where reports go."""
+        notifier: Notifier = self._ready("notifier")
+        return notifier
 
     def _ready(self, name: str) -> Any:
         """A resource with its environment variables read, as an asset would get it."""

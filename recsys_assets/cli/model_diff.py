@@ -1,5 +1,6 @@
 """`recsys models --diff FAMILY V1 V2`: only what differs, then the lists that both give to the same users."""
 
+from collections.abc import Mapping
 from itertools import zip_longest
 
 import polars as pl
@@ -29,7 +30,8 @@ def show_differences(installation: Installation, console: Console, family: str, 
     found = [registry.version(family, number) for number in (first, second)]
     facts = [read_facts(installation.lake, registry, configured.family, version) for version in found]
     _show_facts(console, *facts)
-    _show_metrics(console, *facts)
+    _show_metrics(console, "Figures that differ", facts, [one.metrics for one in facts])
+    _show_online(console, facts)
     _show_verdicts(console, *facts)
     models = [one.artifact.model for one in facts if one.artifact is not None]
     if len(models) < len(facts):
@@ -42,7 +44,7 @@ def show_differences(installation: Installation, console: Console, family: str, 
     if lists is None:
         console.print("No lists to compare: nobody has a history yet.")
         return
-    _show_lists(console, lists, store.titles(lists.as_of), facts)
+    _show_lists(console, lists, store.catalogue(lists.as_of), facts)
 
 
 def _show_facts(console: Console, first: Facts, second: Facts) -> None:
@@ -60,19 +62,25 @@ def _show_facts(console: Console, first: Facts, second: Facts) -> None:
         console.print(f"  the same in both: {', '.join(same)}")
 
 
-def _show_metrics(console: Console, first: Facts, second: Facts) -> None:
-    table = plain_table("Figures that differ", "figure", *_headings(first, second), "difference")
-    names = dict.fromkeys([*figures(first.metrics), *figures(second.metrics)])
+def _show_metrics(console: Console, title: str, facts: list[Facts], metrics: list[Mapping[str, float]]) -> None:
+    table = plain_table(title, "figure", *_headings(*facts), "difference")
+    names = dict.fromkeys(name for each in metrics for name in figures(each))
     for name in names:
-        one, other = first.metrics.get(name), second.metrics.get(name)
+        one, other = (each.get(name) for each in metrics)
         if one != other:
-            values = [
-                with_interval(each.metrics, name) if name in each.metrics else UNKNOWN for each in (first, second)
-            ]
+            values = [with_interval(each, name) if name in each else UNKNOWN for each in metrics]
             change = "" if one is None or other is None else f"{other - one:+.4g}{_relative(one, other)}"
             table.add_row(name, *values, change)
     if table.row_count:
         console.print(table)
+
+
+def _show_online(console: Console, facts: list[Facts]) -> None:
+    """Of versions that served at different times, the day of each is said: users and seasons differ too."""
+    days = [one.online.in_words if one.online is not None else "never" for one in facts]
+    if days != ["never", "never"]:
+        title = f"Figures with real users that differ, shown on {' and '.join(days)}"
+        _show_metrics(console, title, facts, [one.online.figures if one.online is not None else {} for one in facts])
 
 
 def _show_verdicts(console: Console, first: Facts, second: Facts) -> None:
@@ -88,7 +96,7 @@ def _show_verdicts(console: Console, first: Facts, second: Facts) -> None:
 
 
 def _show_lists(console: Console, lists: SideBySide, titles: pl.DataFrame, facts: list[Facts]) -> None:
-    names = {item: f"{title or item}" for item, title, _ in titles.iter_rows()}
+    names = {item: f"{title or item}" for item, title in titles.select("item_id", "title").iter_rows()}
     headings = _headings(*facts)
     for user in lists.users:
         first, second = lists.first.get(user, []), lists.second.get(user, [])

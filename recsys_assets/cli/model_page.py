@@ -12,6 +12,7 @@ from recsys_assets.cli.screen import as_cell, plain_table
 from recsys_assets.models.catalogue import find_family
 from recsys_assets.registry.approval import APPROVED_AT
 from recsys_assets.registry.facts import Facts, read_facts
+from recsys_assets.registry.online import OnlineDay
 from recsys_assets.registry.promotions import read_approval, read_decisions
 from recsys_assets.validation.gate import Verdict
 from resources.model_registry import ModelVersion
@@ -30,6 +31,7 @@ def show_version(installation: Installation, console: Console, family: str, numb
         console.print(as_cell(heading), style="bold")
         console.print(_aligned(values))
     _show_metrics(console, facts.metrics)
+    _show_online(console, facts.online)
     _show_verdicts(console, facts.verdicts)
     concerning = [
         (family, one) for one in read_decisions(installation.instance, family) if number in (one.version, one.previous)
@@ -103,6 +105,16 @@ def _show_metrics(console: Console, metrics: Mapping[str, float]) -> None:
     for name in figures(metrics):
         table.add_row(name, with_interval(metrics, name))
     console.print(table if metrics else "No figures: it was never validated.")
+
+
+def _show_online(console: Console, online: OnlineDay | None) -> None:
+    if online is None:
+        console.print("No figures with real users: it was never shown, or nothing says to whom.")
+        return
+    table = plain_table(f"With real users on {online.in_words}, with 95 % intervals", "figure", "value")
+    for name in figures(online.figures):
+        table.add_row(name, with_interval(online.figures, name))
+    console.print(table)
 
 
 def _show_verdicts(console: Console, verdicts: list[Verdict]) -> None:

@@ -11,10 +11,13 @@ from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.model_diff import show_differences
 from recsys_assets.cli.model_page import show_version
 from recsys_assets.cli.screen import as_cell, plain_table, screen
+from recsys_assets.registry.online import online_day
 from recsys_assets.registry.promotions import read_approval, read_decisions
 from resources.model_registry import ModelVersion
 
 METRICS = {"ndcg_at_10": "NDCG@10", "recall_at_10": "recall@10", "catalogue_coverage": "coverage"}
+ONLINE = "CTR online"
+"""Of the newest day on which the version was shown."""
 SHOWN_REFUSALS, SHOWN_DECISIONS = 5, 10
 """Per family, where all families are shown."""
 
@@ -66,7 +69,7 @@ def show_versions(installation: Installation, console: Console, only: str | None
 
 
 def _in_production(installation: Installation, console: Console, serving: Mapping[str, ModelVersion | None]) -> None:
-    columns = ("family", "version", "slot", "since", "by", *METRICS.values(), "why")
+    columns = ("family", "version", "slot", "since", "by", *METRICS.values(), ONLINE, "why")
     table = plain_table("In production now", *columns)
     for family, version in serving.items():
         if version is None:
@@ -84,7 +87,8 @@ def _listed(installation: Installation, console: Console, title: str, versions: 
     """A table of versions with their reasons; none where there are no versions."""
     if not versions:
         return
-    table = plain_table(f"{title} ({hint})" if hint else title, "family", "version", "slot", *METRICS.values(), "why")
+    columns = ("family", "version", "slot", *METRICS.values(), ONLINE, "why")
+    table = plain_table(f"{title} ({hint})" if hint else title, *columns)
     for one in versions:
         cells = (one.family, one.version, one.slot, *_figures(installation, one), one.status_reason)
         table.add_row(*(as_cell(cell) for cell in cells))
@@ -110,5 +114,9 @@ def _how_many(shown: int, there: int) -> str:
 
 
 def _figures(installation: Installation, version: ModelVersion) -> list[str]:
-    metrics = installation.model_registry.metrics(version)
-    return [f"{metrics[name]:.4f}" if name in metrics else "" for name in METRICS]
+    """The figures of the report, then those with real users."""
+    metrics, online = installation.model_registry.metrics(version), online_day(version)
+    return [
+        *(f"{metrics[name]:.4f}" if name in metrics else "" for name in METRICS),
+        f"{online.figures['ctr']:.4f}" if online is not None and "ctr" in online.figures else "",
+    ]

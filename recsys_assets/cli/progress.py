@@ -25,6 +25,9 @@ TITLES = {
     "refresh": "Computing features of",
     "train": "Training slot",
     "recommend": "Recommending for",
+    "monitor": "Measuring what was shown on",
+    "decide": "Deciding after",
+    "dashboard": "Writing the page of",
 }
 
 

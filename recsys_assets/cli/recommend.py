@@ -30,7 +30,7 @@ def show_list(installation: Installation, console: Console, user_id: str, limit:
         return False
     generation, items, is_own = found
     store = FeatureStore(installation.platform, installation.lake, installation.engine)
-    titles = store.titles(generation.as_of)
+    titles = store.catalogue(generation.as_of)
     reasons = explain(store, installation.model_registry, generation, user_id) if with_reasons else []
     whose = f"user {user_id}" if is_own else f"user {user_id}, who is unknown: the popular list"
     explained = ("from", "because you bought") if reasons else ()

@@ -9,6 +9,7 @@ from recsys_assets.cli.decide import record_all
 from recsys_assets.cli.driver import Finished, Limits, drive
 from recsys_assets.cli.installation import Installation
 from recsys_assets.cli.progress import RunProgress, run_progress
+from recsys_assets.cli.reports import Reporter
 from recsys_assets.configuration import ConfigurationError
 from recsys_assets.platform import Platform
 from sensors.state import read_approvals
@@ -30,8 +31,13 @@ def run_command(first: date | None, last: date | None) -> None:
         raise typer.Exit(1)
 
 
-def run_to_fixed_point(installation: Installation, limits: Limits = EVERYTHING) -> bool:
+def run_to_fixed_point(installation: Installation, limits: Limits = EVERYTHING, *, is_brief: bool = False) -> bool:
     """Do everything that is due, and tell it.
+
+    Args:
+        installation: Where.
+        limits: The days to look at.
+        is_brief: Only failures are told.
 
     Returns:
         Whether nothing failed; a refusal of the gate is no failure.
@@ -43,12 +49,16 @@ def run_to_fixed_point(installation: Installation, limits: Limits = EVERYTHING) 
         installation.refuse_live_daemon()
         for recorded in record_all(installation):
             progress.console.print(escape(recorded), soft_wrap=True)
+        reporter = Reporter(installation, progress.console)
+        reporter.tell()
         finished = []
         for one in drive(installation, limits, progress, lambda: check_services(installation)):
             finished.append(one)
-            tell(one, progress)
+            if one.errors or not is_brief:
+                tell(one, progress)
+            reporter.tell()
         has_errors = any(one.errors for one in finished)
-        if not finished:
+        if not finished and not is_brief:
             progress.console.print("Nothing is due.")
         if not has_errors and not read_approvals(installation.platform, installation.instance):
             progress.console.print(_why_nothing_serves(installation), soft_wrap=True)

@@ -117,7 +117,7 @@ def _weights(name: str, meaning: str) -> Column:
 
 BLENDS = Table(
     ("validation", "blends"),
-    "Which weights blend the families, and why: each slot judges those that are configured against those in force.",
+    "Which weights and which rule blend the families, and why: each slot judges them against those in force.",
     (
         slot_column(),
         Column("recipe", pl.String, "fingerprint of the configuration that the weights were judged by"),
@@ -136,6 +136,21 @@ BLENDS = Table(
         Column("threshold", pl.Float64, "the change that is still allowed, such as -0.05 for five percent less"),
         Column("passed", pl.Boolean, "whether the configured weights may be in force"),
         Column("sentence", pl.String, "the verdict in words"),
+        Column(
+            "rule", pl.String, "the rule that blends from this slot on: reciprocal_ranks or z_scores", is_nullable=True
+        ),
+        Column(
+            "ndcg_at_10_reciprocal_ranks",
+            pl.Float64,
+            "NDCG at 10 of the blend by reciprocal ranks, with the weights in force",
+            is_nullable=True,
+        ),
+        Column(
+            "ndcg_at_10_z_scores",
+            pl.Float64,
+            "NDCG at 10 of the blend by standardized scores, with the weights in force",
+            is_nullable=True,
+        ),
     ),
     ("ds",),
 )
@@ -195,8 +210,19 @@ FINAL_RECOMMENDATIONS = Table(
             pl.List(pl.Struct({"family": pl.String, "version": pl.String})),
             "the registry version of each family in the blend",
         ),
-        Column("sources", IDS, "the family with the largest share in each item, in the order of item_ids"),
+        Column(
+            "sources",
+            IDS,
+            "the family with the largest share in each item, in the order of item_ids; series: in no family's list",
+        ),
         _IS_FALLBACK,
+        Column("families", pl.List(IDS), "the families in the blend that list each item, in the order of item_ids"),
+        Column(
+            "rules",
+            IDS,
+            "what put each item in its place, in the order of item_ids: blend: its score; series, new_release: the rule "
+            "of composition; fallback: it fills up; over_creator_limit: it fills up although its creator had its share",
+        ),
     ),
     ("ds", "user_id"),
 )

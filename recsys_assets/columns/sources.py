@@ -43,6 +43,8 @@ ITEMS = Table(
             "whether only verified adults may see it; null counts as no",
             is_nullable=True,
         ),
+        Column("series", pl.String, "the series that it is a volume of", is_nullable=True),
+        Column("series_position", pl.Float64, "its place in the series, rising", is_nullable=True),
     ),
     ("ds", "item_id"),
 )
@@ -83,7 +85,7 @@ USER_BLOCKS = Table(
 )
 IMPRESSIONS = Table(
     ("sources", "impressions"),
-    "What was shown to users, and where known whether they clicked it.",
+    "What was shown to users, and where known whether they clicked it. Told again, an impression is as told last.",
     (
         day_column(),
         Column("request_id", pl.String, "the request that the row answered"),
@@ -108,6 +110,7 @@ IMPRESSIONS = Table(
             is_nullable=True,
         ),
     ),
+    ("ds", "request_id", "item_id", "position"),
 )
 SOURCE_TABLES = {table.key[-1]: table for table in (EVENTS, ITEMS, USERS, USER_BLOCKS, IMPRESSIONS)}
 

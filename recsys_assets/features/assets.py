@@ -27,6 +27,7 @@ from recsys_assets.features.store import FeatureStore
 from recsys_assets.features.training_set import require_rows
 from recsys_assets.features.view import FeatureView
 from recsys_assets.features.views import VIEWS
+from recsys_assets.operating import TRAINING_POOL, fresh_by
 from recsys_assets.partitions import day_partitions, day_to_history, slot_partitions, slot_to_days
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import column_lineage, day_range, described, slot_of, written
@@ -58,7 +59,8 @@ def _asset(platform: Platform, view: FeatureView) -> dg.AssetsDefinition:
             for name, meaning in checks_of(view, has_catalogue=_has_catalogue(platform)).items()
         ],
         code_version=view.version,
-        freshness_policy=_freshness(platform) if by_day else None,
+        freshness_policy=fresh_by(platform, platform.freshness.features_by) if by_day else None,
+        pool=None if by_day else TRAINING_POOL,
         kinds={"deltalake", "polars"},
     )
     def rows_of_view(
@@ -168,13 +170,6 @@ def _dependency(platform: Platform, view: FeatureView, table: Table) -> dg.Asset
     else:
         mapping = None if view.reach_days == 1 else day_to_history()
     return dg.AssetDep(dg.AssetKey(table.key), partition_mapping=mapping)
-
-
-def _freshness(platform: Platform) -> Any:
-    """A live store's newest day must not be old; a replay of the past is never fresh."""
-    if platform.last_day is not None:
-        return None
-    return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=platform.view_checks.fresh_hours))
 
 
 def _has_catalogue(platform: Platform) -> bool:

@@ -135,7 +135,7 @@ def _freshness(view: FeatureView, platform: Platform) -> str:
         return "as old as its slot" if view.partitions == "slot" else "as old as the lists"
     if platform.last_day is not None:
         return "a replay of old data is never fresh"
-    return f"materialized within {platform.view_checks.fresh_hours} hours"
+    return f"each day by {platform.freshness.features_by:%H:%M} of the day after it"
 
 
 def _first_sentence(rule: Rule) -> str:

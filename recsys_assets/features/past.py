@@ -109,20 +109,23 @@ class LakePast:
         lake: Where the tables are.
         engine: What reads them.
         shared_until: Of a plan over a range of days, the last one: what its days have in common is read once.
+        users: Only rows of users from this id to that one are read, where rows are of users; None: of everybody.
     """
 
     lake: DeltaLake
     engine: Engine
     shared_until: date | None = None
+    users: tuple[str, str] | None = None
     _shared: dict[str, tuple[date, Frame]] = field(default_factory=dict, compare=False)
 
     def rows(self, table: Table, first: date, last: date) -> Frame:
         """See `Past.rows`."""
         if self.shared_until is None:
-            return self.engine.scan(self.lake, table, (first, last))
+            return self._of_users(table, self.engine.scan(self.lake, table, (first, last)))
         since, frame = self._shared.get(table.name, (date.max, None))
         if frame is None or first < since:
-            frame = self.engine.shared(self.engine.scan(self.lake, table, (first, self.shared_until)))
+            scanned = self._of_users(table, self.engine.scan(self.lake, table, (first, self.shared_until)))
+            frame = self.engine.shared(scanned)
             self._shared[table.name] = (first, frame)
         # No literal for the beginning of time: engines differ in the oldest date that they know.
         known = frame.filter(nw.col("ds") <= nw.lit(last))
@@ -171,6 +174,12 @@ class LakePast:
         older = self.rows(kept.table, begin, begin)
         newer = kept.start(self.rows(kept.source, begin + ONE_DAY, as_of))
         return kept.combine(nw.concat([older.select(newer.collect_schema().names()), newer]))
+
+    def _of_users(self, table: Table, rows: Frame) -> Frame:
+        if self.users is None or "user_id" not in table.schema:
+            return rows
+        first, last = self.users
+        return rows.filter((nw.col("user_id") >= nw.lit(first)) & (nw.col("user_id") <= nw.lit(last)))
 
     def _days_of(self, kept: Kept, as_of: date) -> list[date]:
         return sorted((day for name, day in self._states if name == kept.table.name and day <= as_of), reverse=True)

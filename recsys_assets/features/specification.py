@@ -34,15 +34,17 @@ def recipe_hash(platform: Platform, family: str) -> str:
     return _hash([feature_spec_hash(platform), _configured(platform, "training"), settings])
 
 
-def lists_hash(platform: Platform, weights: Mapping[str, float]) -> str:
+def lists_hash(platform: Platform, weights: Mapping[str, float], rule: str = "") -> str:
     """A short hash of everything, beside the models, that decides what is recommended to whom.
 
     Args:
         platform: The configuration.
         weights: Family to its weight in the blend, as far as it is in force.
+        rule: The rule of the blend, as far as it is in force.
     """
     families = {name: settings.ranked_days for name, settings in platform.families.items()}
-    return _hash([feature_spec_hash(platform), _configured(platform, "recommendations"), families, dict(weights)])
+    configured = _configured(platform, "recommendations", "experiments")
+    return _hash([feature_spec_hash(platform), configured, families, dict(weights), rule])
 
 
 def blend_hash(platform: Platform, shares: Mapping[str, float]) -> str:

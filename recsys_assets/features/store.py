@@ -154,17 +154,20 @@ class FeatureStore:
 
     # --- What models are trained, judged and ranked with ---
 
-    def history(self, as_of: date, window_days: int) -> pl.DataFrame:
+    def history(self, as_of: date, window_days: int, users: tuple[str, str] | None = None) -> pl.DataFrame:
         """What users did, weighted, as known at the end of `as_of`.
 
         Args:
             as_of: The last day that is known.
             window_days: How many days back the rows reach, `as_of` included.
+            users: Only users from this id to that one, both included; default: all. Others are not even read.
 
         Returns:
             user_id, item_id, day, weight; one row per user, item and day, sorted.
         """
-        return self.engine.collect(history(self.known(as_of), window_days).frame).sort(*PAIR, "day")
+        past = self._past if users is None else LakePast(self.lake, self.engine, users=users)
+        known = Known(self.platform, as_of, as_of, past)
+        return self.engine.collect(history(known, window_days).frame).sort(*PAIR, "day")
 
     def hits(self, first: date, last: date) -> pl.DataFrame:
         """The truth that a candidate is judged on: what users took from `first` to `last` without having had it.
@@ -178,9 +181,9 @@ class FeatureStore:
         """user_id, segment of every user, as `user_profile` has them as of a day."""
         return self.engine.collect(segments(self.known(as_of)))
 
-    def titles(self, as_of: date) -> pl.DataFrame:
-        """item_id, title, creator of every item of the catalogue as of a day."""
-        return self.engine.collect(self.known(as_of).state(ITEMS).select("item_id", "title", "creator"))
+    def catalogue(self, as_of: date) -> pl.DataFrame:
+        """The newest row of `sources/items` for every item of the catalogue as of a day, on sale or not."""
+        return self.engine.collect(self.known(as_of).state(ITEMS))
 
     # --- Parts ---
 

@@ -34,6 +34,7 @@ _TEXT = "text:"
 _FILE = ("ds", "source_file")
 _DEFAULTS = {"quantity": "1"}
 _NEVER_NEGATIVE = ("quantity", "unit_price")
+_COUNTED_FROM_ONE = ("position",)
 _VOCABULARIES = {"event_type": EVENT_TYPES, "target": BLOCK_TARGETS}
 
 
@@ -231,6 +232,8 @@ def _built_in_checks(table: Table, platform: Platform) -> Iterator[tuple[str, pl
             yield f"unknown_{column.name}", ~value.is_in(_VOCABULARIES[column.name])
         if column.name in _NEVER_NEGATIVE:
             yield f"{column.name}_negative", value < 0
+        if column.name in _COUNTED_FROM_ONE:
+            yield f"{column.name}_below_one", value < 1
     moment = _moment_column(table)
     if moment is not None:
         yield "wrong_day", ~_lies_on_its_day(moment, platform)
@@ -262,7 +265,7 @@ def _without_duplicates(judged: pl.DataFrame) -> pl.DataFrame:
 
 
 def _newest_of_each_key(accepted: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """Of a change log the day's last row of each key; of any other table all rows."""
+    """Of a table with a key, such as a change log, the day's last row of each; of any other table all rows."""
     if not table.primary_key:
         return accepted
     moment = _moment_column(table)

@@ -57,6 +57,8 @@ CLUES: dict[str, dict[str, str]] = {
         "released_on": "release|released|(release|released|publication|published|launch)_?(date|day|on|at)",
         "withdrawn_on": "withdrawn|(withdrawn|withdrawal|discontinued|end)_?(date|day|on|at)|discontinued",
         "is_adult": "(is_)?(adult|mature|explicit)(_only)?",
+        "series": "series(_?(id|name|title))?",
+        "series_position": "series_?(position|place|number|no|nr|index)|(volume|vol|episode)(_?(number|no|nr))?",
     },
     "users": {
         "user_id": _USER,

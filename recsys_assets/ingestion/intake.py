@@ -8,6 +8,7 @@ from dataclasses import replace
 import polars as pl
 
 from recsys_assets.columns import SOURCE_TABLES, Table
+from recsys_assets.ingestion.api_files import reads, sources_of
 from recsys_assets.ingestion.canonical import CanonicalRows, to_canonical
 from recsys_assets.ingestion.forgotten import ForgottenUsers
 from recsys_assets.ingestion.landing_days import LandedDay
@@ -92,19 +93,30 @@ def _judged_portions(
     """What became of the rows of each portion, of none at first; the counts say also what each file held."""
     none = CanonicalRows.none(table)
     yield replace(none, counts=none.counts.with_columns(content=pl.lit(None, pl.String)))
-    mapping = platform.sources.get(table.key[-1])
-    if mapping is None:
-        return
-    days = [one for one in landed if table.key[-1] in one.paths]
-    for portion in _portions(days, table.key[-1]):
-        files = [DayFile(one.day, path, landing.read(path)) for one in portion for path in one.paths[table.key[-1]]]
-        listed = pl.DataFrame(
-            [(file.ds, file.path, _content(file, mapping, platform)) for file in files],
-            schema={"ds": pl.Date, "source_file": pl.String, "content": pl.String},
-            orient="row",
-        )
-        judged = to_canonical(read_files(files, mapping), table, mapping, platform, files=listed, forgotten=forgotten)
-        yield replace(judged, counts=judged.counts.join(listed, on=["ds", "source_file"], how="left"))
+    name = table.key[-1]
+    for mapping in (one for fed, one in sources_of(platform) if fed == name):
+        days = [one for one in landed if any(reads(mapping, path) for path in one.paths.get(name, ()))]
+        for portion in _portions(days, name):
+            paths = [(one.day, path) for one in portion for path in one.paths[name] if reads(mapping, path)]
+            files = [DayFile(day, path, landing.read(path)) for day, path in paths]
+            yield _judged(files, table, mapping, platform, forgotten)
+
+
+def _judged(
+    files: Sequence[DayFile],
+    table: Table,
+    mapping: SourceMapping,
+    platform: Platform,
+    forgotten: ForgottenUsers | None,
+) -> CanonicalRows:
+    """What became of the rows of some files that are read by the same mapping."""
+    listed = pl.DataFrame(
+        [(file.ds, file.path, _content(file, mapping, platform)) for file in files],
+        schema={"ds": pl.Date, "source_file": pl.String, "content": pl.String},
+        orient="row",
+    )
+    judged = to_canonical(read_files(files, mapping), table, mapping, platform, files=listed, forgotten=forgotten)
+    return replace(judged, counts=judged.counts.join(listed, on=["ds", "source_file"], how="left"))
 
 
 def _content(file: DayFile, mapping: SourceMapping, platform: Platform) -> str:

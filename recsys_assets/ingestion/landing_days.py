@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from recsys_assets.ingestion.api_files import reads, sources_of
 from recsys_assets.ingestion.days import files_by_day
 from recsys_assets.platform import Platform
 from resources.landing import LandedFile
@@ -33,14 +34,15 @@ def landed_days(files: Iterable[LandedFile], platform: Platform) -> dict[date, L
 
     Args:
         files: All files of the landing.
-        platform: Says which paths feed which table.
+        platform: Says which paths feed which table; so does the API for what it lands.
     """
     known = {file.path: file for file in files}
     days: dict[date, dict[str, tuple[str, ...]]] = {}
-    for table, mapping in platform.sources.items():
-        for day, paths in files_by_day(known, mapping).items():
+    for table, mapping in sources_of(platform):
+        for day, paths in files_by_day((path for path in known if reads(mapping, path)), mapping).items():
             if platform.first_day <= day and (platform.last_day is None or day <= platform.last_day):
-                days.setdefault(day, {})[table] = tuple(paths)
+                tables = days.setdefault(day, {})
+                tables[table] = (*tables.get(table, ()), *paths)
     reading = _reading(platform)
     return {day: _landed_day(day, paths, known, reading) for day, paths in sorted(days.items())}
 

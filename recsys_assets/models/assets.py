@@ -11,6 +11,7 @@ from recsys_assets.columns import TRAINING_SET
 from recsys_assets.models.artifact import Artifact, save
 from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
 from recsys_assets.models.training import fit_on
+from recsys_assets.operating import TRAINING_POOL
 from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import OWNER, slot_of
@@ -33,6 +34,7 @@ def _candidate(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefinit
         partitions_def=slot_partitions(platform),
         deps=[dg.AssetKey(TRAINING_SET.key)],
         kinds={"mlflow", "python"},
+        pool=TRAINING_POOL,
         owners=[OWNER],
     )
     def candidate(

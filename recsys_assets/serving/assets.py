@@ -12,16 +12,18 @@ from recsys_assets.features.store import FeatureStore
 from recsys_assets.models.catalogue import configured_families
 from recsys_assets.models.family import HISTORY_SCHEMA, Interactions, Model
 from recsys_assets.models.ranking import rank
+from recsys_assets.operating import fresh_by, tried_again_after
 from recsys_assets.partitions import day_partitions, day_to_history
 from recsys_assets.platform import FALLBACK_FAMILY, Platform
 from recsys_assets.presentation import OWNER, day_range
 from recsys_assets.registry.serving_versions import load_release
+from recsys_assets.serving.generation import StoreLostError
 from recsys_assets.serving.generations import Generation, newest, publish_portions
 from recsys_assets.serving.portions import portions, versions_by_arm
 from resources.engine import Engine
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry
-from resources.online_store import OnlineStore
+from resources.online_store import OnlineStore, OnlineStoreError
 
 ANONYMOUS = pl.Series("user_id", [""])
 ONLINE_STORE_KEY = dg.AssetKey(["serving", "online_store"])
@@ -41,6 +43,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             dg.AssetDep(dg.AssetKey(INTERACTIONS.key), partition_mapping=day_to_history()),
             *(dg.AssetKey(table.key) for table in (FINAL_RECOMMENDATIONS, EXCLUSIONS, ELIGIBLE_ITEMS)),
         ],
+        freshness_policy=fresh_by(platform, platform.freshness.lists_by),
         kinds={"redis"},
         owners=[OWNER],
     )
@@ -52,7 +55,8 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         online_store: OnlineStore,
     ) -> dg.MaterializeResult:
         day = day_range(context)[1]  # of a range, only the newest is worth serving
-        client = online_store.connect()
+        with tried_again_after(OnlineStoreError):
+            client = online_store.connect()
         held = newest(client)
         if held is not None and held.as_of > day:
             return dg.MaterializeResult(metadata={"is_published": False, "newest": held.name})
@@ -68,7 +72,8 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         model = load_release(model_registry, fallback.family, version).model
         popular = popular_list(model, lake, day, platform.recommendations.list_length)
         began = time.monotonic()
-        generation = publish_portions(client, day, arms, portions(store, day), popular)
+        with tried_again_after(StoreLostError):
+            generation = publish_portions(client, day, arms, portions(store, day), popular)
         return dg.MaterializeResult(
             metadata=_figures(generation, time.monotonic() - began), data_version=dg.DataVersion(generation.name)
         )

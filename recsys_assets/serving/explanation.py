@@ -1,6 +1,7 @@
 """Why a published list looks as it does: per item the family that brought it, and the owned item that speaks most."""
 
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
 from recsys_assets.models.family import Interactions, Model, history_matrix
 from recsys_assets.registry.serving_versions import load_release
 from recsys_assets.serving.generations import Generation
-from resources.model_registry import ModelRegistry
+from resources.model_registry import ModelRegistry, ModelVersion
 
 
 @dataclass(frozen=True)
@@ -49,27 +50,31 @@ def explain(store: FeatureStore, registry: ModelRegistry, generation: Generation
     items, sources = lists["item_ids"].item(0).to_list(), lists["sources"].item(0).to_list()
     bought = store.lake.scan(PURCHASE_SEQUENCE, day).filter(mine).select(pl.col("item_ids").explode()).collect()
     because: dict[str, str] = {}
+    versions = generation.versions_of(lists["arm"].item(0))
     for name, family in configured_families(store.platform).items():
         brought = [item for item, source in zip(items, sources, strict=True) if source == name]
         if brought:
-            because |= _because(store, registry, generation, user_id, family, brought, bought["item_ids"])
+            version = registry.version(name, int(versions[name]))
+            because |= _because(
+                store, registry, version, generation.as_of, user_id, family, brought, bought["item_ids"]
+            )
     return [Reason(item, source, because.get(item)) for item, source in zip(items, sources, strict=True)]
 
 
 def _because(
     store: FeatureStore,
     registry: ModelRegistry,
-    generation: Generation,
+    version: ModelVersion,
+    as_of: date,
     user_id: str,
     family: ConfiguredFamily,
     items: list[str],
     bought: pl.Series,
 ) -> dict[str, str]:
     """Recommended item to the bought item that speaks most for it, as far as the family can tell."""
-    version = registry.version(family.name, int(generation.versions[family.name]))
     model = load_release(registry, family.family, version).model
-    rows = store.history(generation.as_of, family.settings.ranked_days).filter(pl.col("user_id") == user_id)
-    return strongest_reasons(model, Interactions(rows, generation.as_of), user_id, items, bought)
+    rows = store.history(as_of, family.settings.ranked_days, (user_id, user_id))
+    return strongest_reasons(model, Interactions(rows, as_of), user_id, items, bought)
 
 
 def strongest_reasons(

@@ -14,6 +14,10 @@ class PublicationError(Exception):
     """A publication or a return to a generation is refused or has failed; what was served before still is."""
 
 
+class StoreLostError(PublicationError):
+    """The store went away in the middle; it may be back in a moment."""
+
+
 @dataclass(frozen=True)
 class Generation:
     """A published generation.

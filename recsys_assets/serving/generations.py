@@ -19,7 +19,14 @@ import polars as pl
 import redis
 
 from recsys_assets.exposure import DEFAULT_ARM
-from recsys_assets.serving.generation import Generation, PublicationError, day_of, from_hash, name_of
+from recsys_assets.serving.generation import (
+    Generation,
+    PublicationError,
+    StoreLostError,
+    day_of,
+    from_hash,
+    name_of,
+)
 from recsys_assets.serving.keys import CURRENT, GENERATIONS, PREVIOUS, SEQUENCE, list_key, meta_key, popular_key
 from recsys_assets.serving.removal import remove_generation, remove_superseded, remove_user
 from recsys_assets.serving.user_lists import UserList, portion_of
@@ -175,7 +182,7 @@ def _explained() -> Iterator[None]:
             "RECSYS_REDIS_URL"
         ) from error
     except STORE_ERRORS as error:
-        raise PublicationError(
+        raise StoreLostError(
             f"the online store failed in the middle of a publication ({error}); what was served before still is, and "
             "publishing again removes what was written"
         ) from error

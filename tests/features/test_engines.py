@@ -197,7 +197,7 @@ def test_every_view_is_the_same_with_either_engine(shop: Shop, spark_engine: Spa
         assert expected.height, view.name
         assert_same(other.compute(view, DAYS[1], DAYS[1]), expected)
     assert set(expected["split"]) == {"train", "holdout", "release"}  # of the training set, the last of them
-    assert_same(other.titles(DAYS[1]), polars.titles(DAYS[1]))
+    assert_same(other.catalogue(DAYS[1]), polars.catalogue(DAYS[1]))
 
 
 def test_a_range_of_days_is_the_same_with_either_engine(shop: Shop, spark_engine: SparkEngine) -> None:

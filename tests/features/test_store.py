@@ -77,6 +77,23 @@ def test_history_weighs_what_users_did_per_item_and_day(open_shop: OpenShop) -> 
     assert history(store, 9) == {("ann", "dune", 1, 1.2), ("ann", "dune", 2, 0.1), ("bob", "emma", 1, 0.1)}
 
 
+@pytest.mark.parametrize("users", [("ann", "ann"), ("b", "cleo"), ("bob", "dan"), ("e", "z")])
+def test_the_history_of_some_users_is_their_part_of_everybodys(open_shop: OpenShop, users: tuple[str, str]) -> None:
+    store = open_shop(
+        "1 ann purchase dune",
+        "2 ann refund dune",
+        "2 bob purchase dune",
+        "3 bob view emma",
+        "3 cleo purchase emma",
+        *(f"4 dan view book{number}" for number in range(9)),  # a machine
+    )
+    everybody = store.history(january(5), 30)
+    assert everybody["user_id"].unique().sort().to_list() == ["bob", "cleo"]
+    assert store.history(january(5), 30, users).equals(
+        everybody.filter((pl.col("user_id") >= users[0]) & (pl.col("user_id") <= users[1]))
+    )
+
+
 def test_history_reaches_back_exactly_its_days_and_the_last_one_counts(open_shop: OpenShop) -> None:
     store = open_shop(*(f"{day} ann view dune" for day in range(1, 9)))
     assert {day for _, _, day, _ in history(store, 6, window_days=3)} == {4, 5, 6}
@@ -396,4 +413,4 @@ def test_each_rule_can_be_switched_off_and_then_changes_only_what_it_is_about(
 def test_the_catalogue_can_be_read_with_titles(open_shop: OpenShop) -> None:
     named = {"item_id": "dune", "creator": "Herbert"}
     store = open_shop(items=[{"ds": 1, "title": "Dune"} | named, {"ds": 5, "title": "Dune I"} | named])
-    assert store.titles(january(4)).rows() == [("dune", "Dune", "Herbert")]
+    assert store.catalogue(january(4)).select("item_id", "title", "creator").rows() == [("dune", "Dune", "Herbert")]

@@ -1,0 +1,72 @@
+"""`/health/live`, `/health/ready` and `/metrics`: for those who run the API."""
+
+from datetime import datetime, time
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from recsys_assets.api.schemas import Component, Liveness, Readiness
+from recsys_assets.api.services import Services
+
+Status = Literal["ready", "degraded", "unready"]
+
+
+def build_health_routes(services: Services) -> APIRouter:
+    """The routes that tell how the API does.
+
+    Args:
+        services: What they tell of.
+    """
+    router = APIRouter(tags=["operation"])
+
+    @router.get("/health/live", summary="Whether the process answers")
+    async def live() -> Liveness:
+        """It does, if this is answered; nothing else is looked at."""
+        return Liveness()
+
+    @router.get(
+        "/health/ready",
+        response_model=Readiness,
+        responses={503: {"model": Readiness, "description": "Nothing can be served"}},
+        summary="Whether lists can be served, and how each component does",
+    )
+    async def ready() -> Response:
+        """Ready to serve as long as any list can be served, if only the popular items from memory."""
+        status = _status(services)
+        components = {
+            name: Component(is_well=state.is_well, detail=state.detail, since=state.since.isoformat(timespec="seconds"))
+            for name, state in services.components.states().items()
+        }
+        content = Readiness(status=status, components=components).model_dump()
+        return JSONResponse(content, 503 if status == "unready" else 200)
+
+    @router.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "For Prometheus"}},
+        summary="Figures for Prometheus",
+    )
+    def metrics() -> Response:
+        """Requests, lists, events, loads, and the state of the components, of all workers."""
+        _gauge(services)
+        return Response(services.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _status(services: Services) -> Status:
+    can_serve = bool(services.popular) or (services.guard.is_there and services.lists.in_use is not None)
+    if not can_serve:
+        return "unready"
+    return "ready" if all(state.is_well for state in services.components.states().values()) else "degraded"
+
+
+def _gauge(services: Services) -> None:
+    for name, state in services.components.states().items():
+        services.metrics.is_well.labels(name).set(state.is_well)
+    in_use = services.lists.in_use
+    if in_use is not None:
+        end = datetime.combine(in_use.generation.as_of, time(), services.platform.zone)
+        services.metrics.generation_day.set(end.timestamp())

@@ -1,0 +1,94 @@
+"""`/v1/users/{user_id}/recommendations`, `/v1/recommendations` and `/v1/items/{item_id}/similar`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from recsys_assets.api.answering import Answers
+from recsys_assets.api.problems import ProblemError, problems
+from recsys_assets.api.schemas import LONGEST_ID, RankRequest, Recommendations, Recommended, SimilarItems
+from recsys_assets.api.served_lists import ServedList, as_json
+from recsys_assets.api.services import Services
+from recsys_assets.api.similar import similar_items
+from recsys_assets.api.viewers import Session
+
+JSON = "application/json"
+USUAL = 20
+"""Items of a list, unless more are asked for."""
+UserId = Annotated[
+    str, Path(min_length=1, max_length=LONGEST_ID, description="the shop's id of the user", examples=["U000813"])
+]
+ItemId = Annotated[
+    str, Path(min_length=1, max_length=LONGEST_ID, description="the shop's id of the item", examples=["B0000042"])
+]
+Word = Annotated[str, Query(max_length=LONGEST_ID)] | None
+
+
+def build_list_routes(services: Services) -> APIRouter:
+    """The routes that answer with lists.
+
+    Args:
+        services: What they work with.
+    """
+    router = APIRouter(prefix="/v1", tags=["recommendations"])
+    answers = Answers(services)
+    longest = services.platform.recommendations.list_length
+    usual = min(USUAL, longest)
+    Limit = Annotated[int, Query(ge=1, le=longest, description="how many items")]  # noqa: N806 - a type
+
+    @router.get(
+        "/users/{user_id:path}/recommendations",
+        response_model=Recommendations,
+        responses=problems(422, 503),
+        summary="The list of a user",
+    )
+    async def user_recommendations(
+        user_id: UserId,
+        limit: Limit = usual,
+        arm: Annotated[
+            Word, Query(description="the list as this experiment arm has it; default: the user's own")
+        ] = None,
+        explain: Annotated[bool, Query(description="say what brought each item; takes longer")] = False,  # noqa: FBT002
+        surface: Annotated[Word, Query(description="where it is shown, for the impressions")] = None,
+    ) -> Response:
+        """The published list, without what the user has bought since; the popular items for an unknown user.
+
+        Where another experiment arm is asked for than the one that the user's list was made for, it is ranked now.
+        """
+        return _response(await answers.published(user_id, limit, arm, surface, explains=explain))
+
+    @router.post(
+        "/recommendations",
+        response_model=Recommendations,
+        responses=problems(400, 413, 422, 503),
+        summary="A list, ranked now",
+    )
+    async def rank_now(asked: RankRequest) -> Response:
+        """Ranks for a history, or for a user with what they did in this session, by the same models and rules."""
+        if asked.limit > longest:
+            raise ProblemError(422, "invalid-request", f"body/limit: must be at most {longest}, the list_length")
+        session = [Session(one.item_id, one.event_type, one.occurred_at) for one in asked.history]
+        served = await answers.ranked_now(
+            asked.user_id, session, asked.arm, asked.limit, asked.surface, explains=asked.explain
+        )
+        return _response(served)
+
+    @router.get(
+        "/items/{item_id:path}/similar",
+        response_model_exclude_none=True,
+        responses=problems(404, 422, 503),
+        summary="Items like another one",
+    )
+    async def similar(item_id: ItemId, limit: Limit = usual) -> SimilarItems:
+        """What the model with the largest weight would recommend to somebody of whom it knows this item alone."""
+        found = await services.workers.run(similar_items, services.live.snapshot, item_id, limit)
+        if found is None:
+            raise ProblemError(404, "unknown-item", "no such item is in the catalogue or known to a model")
+        items = [Recommended(item_id=one, rank=rank) for rank, one in enumerate(found.item_ids, 1)]
+        return SimilarItems(item_id=item_id, family=found.family, version=found.version, items=items)
+
+    return router
+
+
+def _response(served: ServedList) -> Response:
+    return Response(as_json(served), media_type=JSON)

@@ -1,0 +1,199 @@
+"""Everything that the endpoints share, and what goes on beside the requests. One `Services` per process."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from recsys_assets.api.batching import Batches
+from recsys_assets.api.components import Components
+from recsys_assets.api.event_log import Answer, Entry, EventLog, EventLogError
+from recsys_assets.api.landing_day import land_finished
+from recsys_assets.api.live_models import LiveModels
+from recsys_assets.api.metrics import Metrics
+from recsys_assets.api.overlays import Overlays
+from recsys_assets.api.periodic import Periodic
+from recsys_assets.api.real_time import popular_list
+from recsys_assets.api.store_guard import StoreGoneError, StoreGuard
+from recsys_assets.api.stored_lists import StoredList, StoredLists
+from recsys_assets.api.workers import Workers
+from recsys_assets.columns import FINAL_RECOMMENDATIONS
+from recsys_assets.features.store import FeatureStore
+from recsys_assets.serving.generation import Generation
+from recsys_assets.serving.generations import PublicationError
+from resources.landing import Landing, LandingError
+from resources.model_registry import ModelRegistry
+from resources.online_store import Client
+
+EVENT_LOG, LANDING = "event_log", "landing"
+MOST_WAITING = 4_096
+MOST_RANKING = 256
+SERVED_KEPT = 200_000
+"""Lists whose impressions wait to be written; beyond, they are dropped: they are figures, and no promise was made."""
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """Seconds between two looks at something."""
+
+    store: float = 0.5
+    models: float = 15.0
+    served: float = 1.0
+    landing: float = 30.0
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    """What the API works with.
+
+    Attributes:
+        store: Features, configuration, and the lake.
+        registry: Where the models are.
+        landing: Where finished days go.
+        connect: Gives a client of the online store, with short timeouts; it may raise OnlineStoreError.
+        events: Folder of the event log.
+        clock: What time it is.
+        pauses: How often to look at things.
+        logs_served: Whether what is served is landed as impressions; not where the shop posts its own.
+        threads: How many lists are ranked at once.
+    """
+
+    store: FeatureStore
+    registry: ModelRegistry
+    landing: Landing
+    connect: Callable[[], Client]
+    events: Path
+    clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC)
+    pauses: Pauses = Pauses()
+    logs_served: bool = True
+    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+
+class Services:
+    """The shared parts of one process; `start` before the first request, `stop` after the last one.
+
+    Args:
+        given: What to work with.
+    """
+
+    def __init__(self, given: Dependencies) -> None:
+        platform = given.store.platform
+        rules = platform.rules
+        self.platform, self.clock, self.lake = platform, given.clock, given.store.lake
+        self.components, self.metrics = Components(given.clock), Metrics()
+        self.guard = StoreGuard(given.connect, self.components)
+        self.lists = StoredLists(
+            self.guard, refunds_take_back=rules.refunds_take_back, owned_is_excluded=rules.owned_is_excluded
+        )
+        self.live = LiveModels(given.store, given.registry, self._generation, self.components)
+        self.overlays = Overlays(self.guard)
+        self.log = EventLog(given.events, platform.zone, given.clock)
+        self._served_segments = EventLog(given.events, platform.zone, given.clock)  # of another thread
+        self.served: list[Entry] = []
+        self.popular: list[str] = []
+        self._given = given
+        self._loops = [
+            Periodic(self._watch_store, given.pauses.store, "store"),
+            Periodic(self._watch_models, given.pauses.models, "models"),
+            Periodic(self._land, given.pauses.landing, "landing"),
+        ]
+
+    @cached_property
+    def stored(self) -> Batches[str, StoredList | None]:
+        """Published lists, by user id."""
+        return Batches(self.lists.read, "stored-lists", MOST_WAITING)
+
+    @cached_property
+    def accepted(self) -> Batches[Sequence[Entry], list[Answer]]:
+        """The event log; what has an answer is durable."""
+        return Batches(self._append, "event-log", MOST_WAITING)
+
+    @cached_property
+    def workers(self) -> Workers:
+        """Threads for ranking."""
+        return Workers(self._given.threads, MOST_RANKING)
+
+    @cached_property
+    def _served_log(self) -> Periodic:
+        return Periodic(self._write_served, self._given.pauses.served, "served")
+
+    def start(self) -> None:
+        """Begin to watch; the store is asked before this returns, models are loaded beside the first requests."""
+        self._watch_store()
+        for loop in (*self._loops, self._served_log):
+            loop.start()
+
+    def stop(self) -> None:
+        """Write what is still to be written, and let go of everything."""
+        for loop in (*self._loops, self._served_log):
+            loop.stop()
+        self.overlays.catch_up()
+        self._write_served()
+        self.stored.close()
+        self.accepted.close()
+        self.workers.close()
+        self.log.close()
+        self._served_segments.close()
+
+    def note_served(self, entry: Entry) -> None:
+        """Remember a list that was served, to be written soon; lost where the process is killed before."""
+        if self._given.logs_served and len(self.served) < SERVED_KEPT:
+            self.served.append(entry)
+
+    def _append(self, batch: Sequence[Sequence[Entry]]) -> list[list[Answer]]:
+        answers = iter(self._kept([entry for entries in batch for entry in entries]))
+        return [[next(answers) for _ in entries] for entries in batch]
+
+    def _kept(self, entries: Sequence[Entry], *, is_durable: bool = True) -> list[Answer]:
+        try:
+            answers = self.log.append(entries, is_durable=is_durable)
+        except EventLogError as error:
+            self.components.tell(EVENT_LOG, str(error), is_well=False)
+            raise
+        self.components.tell(EVENT_LOG, "takes events", is_well=True)
+        return answers
+
+    def _generation(self) -> Generation | None:
+        try:
+            return self.lists.look()
+        except (StoreGoneError, PublicationError):
+            return None
+
+    def _watch_store(self) -> None:
+        self.guard.watch()
+        self.overlays.catch_up()
+
+    def _watch_models(self) -> None:
+        before = self.live.reloads
+        self.live.watch()
+        self.popular = popular_list(self.live.snapshot, self.platform)
+        self.metrics.reloads.inc(self.live.reloads - before)
+
+    def _land(self) -> None:
+        try:
+            self.log.check()
+            landed = land_finished(self.log, self._given.landing, self._sources_of)
+        except EventLogError as error:
+            self.components.tell(EVENT_LOG, str(error), is_well=False)
+            return
+        except (LandingError, OSError) as error:
+            self.components.tell(LANDING, f"finished days wait: {error}", is_well=False)
+            return
+        self.components.tell(EVENT_LOG, "takes events", is_well=True)
+        self.components.tell(LANDING, "finished days are landed", is_well=True)
+        self.metrics.landed.inc(sum(landed.values()))
+
+    def _sources_of(self, day: date, users: pl.Series) -> pl.DataFrame:
+        """What brought the items of the lists of a day."""
+        mine = self.lake.scan(FINAL_RECOMMENDATIONS, (day, day)).filter(pl.col("user_id").is_in(users.implode()))
+        rows = mine.select("user_id", item_id="item_ids", source="sources")
+        return rows.explode("item_id", "source", empty_as_null=False, keep_nulls=False).collect()
+
+    def _write_served(self) -> None:
+        entries, self.served = self.served, []
+        if entries:
+            self._served_segments.append(entries, is_durable=False)

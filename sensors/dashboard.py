@@ -1,0 +1,40 @@
+"""Watches what the page of the newest day is made of: when anything of it changes, the page is written again."""
+
+from datetime import UTC, date, datetime
+
+import dagster as dg
+
+from recsys_assets.monitoring.dashboard_assets import written_from
+from recsys_assets.monitoring.dashboard_readings import made_of
+from recsys_assets.platform import Platform
+from resources.lake import DeltaLake
+from resources.landing import Landing
+from sensors.decisions import Start, dashboard
+from sensors.requests import run_requests
+from sensors.state import read_attempts, read_days
+
+
+def build_dashboard_sensor(platform: Platform) -> dg.SensorDefinition:
+    """The sensor that has the page written."""
+
+    @dg.sensor(
+        job_name="dashboard",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=60,
+        description="Starts `dashboard` when anything has changed that the page of the newest day says.",
+    )
+    def dashboard_sensor(
+        context: dg.SensorEvaluationContext, lake: DeltaLake, landing: Landing
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        day = read_days(platform, lake, landing, context.instance, datetime.now(tz=UTC)).newest_settled()
+        starts = next_page(platform, lake, context.instance, day)
+        return run_requests(starts, read_attempts(context.instance, "dashboard"), "the page says how it stands")
+
+    return dashboard_sensor
+
+
+def next_page(platform: Platform, lake: DeltaLake, instance: dg.DagsterInstance, day: date | None) -> list[Start]:
+    """Read what the page of `day` is made of, and decide; `recsys run` asks the same."""
+    if day is None:
+        return []
+    return dashboard(day, made_of(platform, lake, instance), written_from(instance, day))
