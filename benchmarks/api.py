@@ -50,7 +50,8 @@ from resources.online_store import OnlineStore
 
 DAY = date(2026, 1, 5)
 USERS, ITEMS, FACTORS, LENGTH, HISTORY = 10_000, 10_000, 64, 200, 100
-CONNECTIONS = (1, 16, 64)
+LONELY, BUSY = (1,), (16, 64)
+"""Connections: one shows how long a list takes alone, many how many there can be; the goals are for many."""
 ROUNDS = 5
 RANKINGS = 300
 RATE_GOAL, TAIL_GOAL, RANKING_GOAL_MS = 0.5, 5.0, 5.0
@@ -96,7 +97,7 @@ def stored_lists(folder: Path, seconds: float) -> bool:
     print(f"{'':38}{'connections':>12}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'rate':>7}{'p99':>7}")
     is_met = True
     with serving(serve_empty, folder) as empty, serving(serve_lists, folder) as lists:
-        for connections in CONNECTIONS:
+        for connections in LONELY + BUSY:
             loads: dict[str, list[Load]] = {"": [], "?limit=20": [], "?limit=200": []}
             for _ in range(ROUNDS):
                 for query, found in loads.items():
@@ -106,8 +107,9 @@ def stored_lists(folder: Path, seconds: float) -> bool:
             show("empty FastAPI endpoint", connections, bare, bare)
             for items, load in zip((20, 200), found, strict=True):
                 show(f"lists of {items} items", connections, load, bare)
-            is_met &= found[0].rate >= RATE_GOAL * bare.rate and found[0].p99_ms <= TAIL_GOAL * bare.p99_ms
-    print(f"goal, of lists of 20 items: rate at least {RATE_GOAL}, p99 at most {TAIL_GOAL:g}")
+            is_fast = found[0].rate >= RATE_GOAL * bare.rate and found[0].p99_ms <= TAIL_GOAL * bare.p99_ms
+            is_met &= is_fast or connections in LONELY
+    print(f"goal, of lists of 20 items on many connections: rate at least {RATE_GOAL}, p99 at most {TAIL_GOAL:g}")
     return is_met
 
 

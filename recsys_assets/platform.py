@@ -83,7 +83,9 @@ class Freshness(Declared):
     @classmethod
     def _is_quoted(cls, value: object) -> object:
         if isinstance(value, int):  # YAML reads 17:30 as a number of base 60
-            raise ValueError('write the time in quotes, such as "17:30"')
+            raise ValueError(  # noqa: TRY004 - what pydantic turns into a message
+                'write the time in quotes, such as "17:30"'
+            )
         return value
 
     @model_validator(mode="after")

@@ -11,7 +11,10 @@ from resources.lake import DeltaLake
 from resources.landing import Landing
 from sensors.decisions import Start, dashboard
 from sensors.requests import run_requests
-from sensors.state import read_attempts, read_days
+from sensors.state import UNFINISHED, read_attempts, read_days
+
+WAITS_FOR = {"ingest", "monitor", "recommend", "decide"}
+"""Short runs whose outcome the page tells. It does not wait for training."""
 
 
 def build_dashboard_sensor(platform: Platform) -> dg.SensorDefinition:
@@ -26,6 +29,8 @@ def build_dashboard_sensor(platform: Platform) -> dg.SensorDefinition:
     def dashboard_sensor(
         context: dg.SensorEvaluationContext, lake: DeltaLake, landing: Landing
     ) -> list[dg.RunRequest] | dg.SkipReason:
+        if _is_under_way(context.instance):
+            return dg.SkipReason("waits for what is under way: the page would be old at once")
         day = read_days(platform, lake, landing, context.instance, datetime.now(tz=UTC)).newest_settled()
         starts = next_page(platform, lake, context.instance, day)
         return run_requests(starts, read_attempts(context.instance, "dashboard"), "the page says how it stands")
@@ -38,3 +43,7 @@ def next_page(platform: Platform, lake: DeltaLake, instance: dg.DagsterInstance,
     if day is None:
         return []
     return dashboard(day, made_of(platform, lake, instance), written_from(instance, day))
+
+
+def _is_under_way(instance: dg.DagsterInstance) -> bool:
+    return any(run.job_name in WAITS_FOR for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)))

@@ -29,6 +29,16 @@ GRAPH = {
     "features/user_profile": (DAYS, {"features/interactions", "sources/users", "sources/items"}),
     "features/item_profile": (DAYS, {"features/interactions", "sources/users", "sources/items"}),
     "features/family_scores": (DAYS, {"recommendations/popularity", "recommendations/als"}),
+    "monitoring/dashboard": (
+        DAYS,
+        {
+            "monitoring/online_metrics",
+            "sources/rejected_rows",
+            "serving/online_store",
+            "approved/popularity",
+            "approved/als",
+        },
+    ),
     "maintenance/lake": (None, set()),
     "past/states": (None, {"features/interactions", "sources/items", "sources/users", "sources/user_blocks"}),
     "features/training_set": (
@@ -68,7 +78,7 @@ GRAPH = {
     ),
     "serving/online_store": (
         DAYS,
-        {"recommendations/final", "features/exclusions", "features/eligible_items"},
+        {"recommendations/final", "features/exclusions", "features/eligible_items", "features/interactions"},
     ),
     "monitoring/online_metrics": (DAYS, {"sources/impressions", "sources/events"}),
     "monitoring/user_outcomes": (DAYS, {"sources/impressions", "sources/events"}),

@@ -3,15 +3,16 @@
 HTTP stays in the routes; what a list looks like on the wire, in `served_lists`.
 """
 
-import os
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 
 from recsys_assets.api.explaining import published_sources, ranked_reasons
 from recsys_assets.api.live_models import Snapshot
 from recsys_assets.api.problems import ProblemError
 from recsys_assets.api.real_time import Viewer, ranked
-from recsys_assets.api.served_lists import Origin, ServedList, as_entry
+from recsys_assets.api.served_lists import Origin, ServedList
 from recsys_assets.api.services import Services
 from recsys_assets.api.store_guard import StoreGoneError
 from recsys_assets.api.stored_lists import InUse, StoredList
@@ -189,9 +190,13 @@ class Answers:
         return Origin(None, snapshot.as_of, whom.arm, versions, is_fallback, is_degraded)
 
     def _noted(self, served: ServedList, surface: str | None) -> ServedList:
-        self._services.note_served(as_entry(served, self._services.clock(), surface or DEFAULT_SURFACE))
+        self._services.note_served(served, surface or DEFAULT_SURFACE)
         return served
 
 
+_PROCESS, _COUNT = secrets.token_hex(8), count()
+
+
 def _request_id() -> str:
-    return os.urandom(12).hex()
+    """A name that no other list has; drawing all of it anew for each would cost more than the rest of a short list."""
+    return f"{_PROCESS}{next(_COUNT):08x}"

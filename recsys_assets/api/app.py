@@ -15,9 +15,9 @@ from recsys_assets.api.keys import ApiKeys, RequireKey
 from recsys_assets.api.limits import BodyLimit
 from recsys_assets.api.metrics import Measured
 from recsys_assets.api.problems import Problem, handle_problems
-from recsys_assets.api.routes_events import build_event_routes
-from recsys_assets.api.routes_health import build_health_routes
-from recsys_assets.api.routes_lists import build_list_routes
+from recsys_assets.api.routes_events import add_event_routes
+from recsys_assets.api.routes_health import add_health_routes
+from recsys_assets.api.routes_lists import add_list_routes
 from recsys_assets.api.services import Dependencies, Services
 
 TITLE = "Recommendations"
@@ -60,7 +60,9 @@ def build_app(given: Dependencies, keys: ApiKeys, pages: Sequence[APIRouter] = (
     )
     app.state.services = services
     handle_problems(app)
-    for router in (build_list_routes(services), build_event_routes(services), build_health_routes(services), *pages):
+    for add in (add_list_routes, add_event_routes, add_health_routes):
+        add(app.router, services)
+    for router in pages:
         app.include_router(router)
     app.openapi = lambda: _described(app, keys)  # type: ignore[method-assign]
     return app

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Generic, NamedTuple, TypeVar
 
 MOST_AT_ONCE = 256
@@ -23,11 +23,17 @@ class OverloadedError(Exception):
 class _Waiting(NamedTuple, Generic[AskedT, AnswerT]):
     asked: AskedT
     answer: "asyncio.Future[AnswerT]"
+
+
+class _Batch(NamedTuple, Generic[AskedT, AnswerT]):
+    waiting: Sequence[_Waiting[AskedT, AnswerT]]
     loop: asyncio.AbstractEventLoop
 
 
 class Batches(Generic[AskedT, AnswerT]):
-    """Requests from an event loop, worked off in batches by a thread of its own.
+    """Requests from one event loop, worked off in batches by a thread of its own.
+
+    The thread is woken once for a batch and not for each request: waking it costs more than asking the store does.
 
     Args:
         work: A batch to its answers, in order; what it raises, every request of the batch gets.
@@ -37,7 +43,9 @@ class Batches(Generic[AskedT, AnswerT]):
 
     def __init__(self, work: Callable[[Sequence[AskedT]], Sequence[AnswerT]], name: str, most_waiting: int) -> None:
         self._work, self._most_waiting = work, most_waiting
-        self._queue: SimpleQueue[_Waiting[AskedT, AnswerT] | None] = SimpleQueue()
+        self._waiting: list[_Waiting[AskedT, AnswerT]] = []
+        self._is_busy = False
+        self._batches: SimpleQueue[_Batch[AskedT, AnswerT] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -47,62 +55,47 @@ class Batches(Generic[AskedT, AnswerT]):
         Raises:
             OverloadedError: Too many are waiting.
         """
-        if self._queue.qsize() >= self._most_waiting:
+        if len(self._waiting) >= self._most_waiting:
             raise OverloadedError(f"{self._most_waiting} requests are waiting already")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[AnswerT] = loop.create_future()
-        self._queue.put(_Waiting(asked, answer, loop))
+        self._waiting.append(_Waiting(asked, answer))
+        if not self._is_busy:
+            self._is_busy = True
+            loop.call_soon(self._begin, loop)  # others of this moment may come along
         return answer
 
     def close(self) -> None:
-        """Finish what waits, and end the thread."""
-        self._queue.put(None)
+        """Finish what has begun, and end the thread; nothing is asked any more."""
+        self._batches.put(None)
         self._thread.join()
 
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand the next batch to the thread."""
+        batch = _Batch(self._waiting[:MOST_AT_ONCE], loop)
+        del self._waiting[:MOST_AT_ONCE]
+        self._batches.put(batch)
+
     def _run(self) -> None:
-        while (batch := self._next()) is not None:
+        while (batch := self._batches.get()) is not None:
             error: Exception | None = None
             answers: Sequence[AnswerT] = ()
             try:
-                answers = self._work([one.asked for one in batch])
+                answers = self._work([one.asked for one in batch.waiting])
             except Exception as raised:  # noqa: BLE001 - it is for whoever asked
                 error = raised
-            _deliver(batch, answers, error)
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                batch.loop.call_soon_threadsafe(self._end, batch, answers, error)
 
-    def _next(self) -> list[_Waiting[AskedT, AnswerT]] | None:
-        """What waits, at least one; None when this is closed and nothing waits any more."""
-        first = self._queue.get()
-        if first is None:
-            return None
-        batch = [first]
-        while len(batch) < MOST_AT_ONCE:
-            try:
-                one = self._queue.get_nowait()
-            except Empty:
-                break
-            if one is None:
-                self._queue.put(None)  # for the next round
-                break
-            batch.append(one)
-        return batch
-
-
-def _deliver(batch: Sequence[_Waiting[AskedT, AnswerT]], answers: Sequence[AnswerT], error: Exception | None) -> None:
-    """Wake every loop once, however many of its requests are answered."""
-    places: dict[asyncio.AbstractEventLoop, list[int]] = {}
-    for place, one in enumerate(batch):
-        places.setdefault(one.loop, []).append(place)
-
-    def wake(mine: Sequence[int]) -> None:
-        for place in mine:
-            answer = batch[place].answer
+    def _end(self, batch: _Batch[AskedT, AnswerT], answers: Sequence[AnswerT], error: Exception | None) -> None:
+        """Give the answers out, and begin with what has come meanwhile."""
+        self._is_busy = bool(self._waiting)
+        if self._is_busy:
+            batch.loop.call_soon(self._begin, batch.loop)
+        for place, (_, answer) in enumerate(batch.waiting):
             if answer.done():  # whoever asked has gone
                 continue
             if error is None:
                 answer.set_result(answers[place])
             else:
                 answer.set_exception(error)
-
-    for loop, mine in places.items():
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(wake, mine)

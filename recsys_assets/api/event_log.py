@@ -10,7 +10,7 @@ twice, and is landed once. A day takes events until it is landed, which happens 
 import fcntl
 import os
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -69,12 +69,8 @@ class EventLog:
         self.folder, self.zone, self.clock = folder, zone, clock
         self._segments: dict[tuple[date, Kind], int] = {}
 
-    def append(self, entries: Sequence[Entry], *, is_durable: bool = True) -> list[Answer]:
-        """Keep entries, each in the segment of the day on which it happened.
-
-        Args:
-            entries: What to keep.
-            is_durable: Whether to wait until it is on disk.
+    def append(self, entries: Sequence[Entry]) -> list[Answer]:
+        """Keep entries for good, each in the segment of the day on which it happened.
 
         Returns:
             What became of each.
@@ -82,32 +78,33 @@ class EventLog:
         Raises:
             EventLogError: The disk refused; none of them may be taken for accepted.
         """
-        answers: list[Answer] = ["accepted"] * len(entries)
-        by_day: dict[date, list[int]] = {}
-        for place, entry in enumerate(entries):
-            answer = self._at_first_sight(entry)
-            if answer == "accepted":
-                by_day.setdefault(self.day_of(entry.occurred_at), []).append(place)
-            answers[place] = answer
-        try:
-            for day, places in by_day.items():
-                if not self._append_to(day, [entries[place] for place in places], is_durable=is_durable):
-                    for place in places:
-                        answers[place] = "wrong_day"
-            self._close_landed(by_day)
-        except OSError as error:
-            self.close()  # a torn line must stay the last one of its segment
-            raise EventLogError(f"events cannot be stored ({error.strerror})") from error
-        landed = {self.day_of(entries[place].occurred_at) for place, one in enumerate(answers) if one == "wrong_day"}
-        known = {day: ids_landed(self.folder / str(day)) for day in landed}
-        for place, entry in enumerate(entries):
-            if answers[place] == "wrong_day" and entry.event_id in known[self.day_of(entry.occurred_at)]:
-                answers[place] = "accepted"  # it was, and its answer got lost
+        answers = [self._at_first_sight(entry) for entry in entries]
+        taken = [place for place, answer in enumerate(answers) if answer == "accepted"]
+        open_days = self._append_by_day([entries[place] for place in taken], is_durable=True)
+        for place in taken:
+            if self.day_of(entries[place].occurred_at) not in open_days:
+                answers[place] = "wrong_day"
+        self._recognize(entries, answers)
         return answers
 
+    def note(self, entries: Sequence[Entry]) -> None:
+        """Keep entries of now, in order, without waiting until they are on disk; too late for their day, they are lost.
+
+        Raises:
+            EventLogError: The disk refused.
+        """
+        if entries and self.day_of(entries[0].occurred_at) == self.day_of(entries[-1].occurred_at):
+            with self._promising_nothing():
+                self._append_to(self.day_of(entries[0].occurred_at), entries, is_durable=False)
+        else:
+            self._append_by_day(entries, is_durable=False)
+
     def day_of(self, moment: datetime) -> date:
-        """The day on which a moment lies."""
-        return moment.astimezone(self.zone).date()
+        """The day on which a moment lies; the first and the last that there are, they lie on as they are written."""
+        try:
+            return moment.astimezone(self.zone).date()
+        except OverflowError:
+            return moment.date()
 
     def is_over(self, day: date) -> bool:
         """Whether a day takes no more events, so that it can be landed."""
@@ -136,12 +133,39 @@ class EventLog:
 
     def _at_first_sight(self, entry: Entry) -> Answer:
         """What the clock alone says of an entry."""
+        if entry.occurred_at > self.clock() + CLOCKS_DIFFER:
+            return "in_the_future"
+        return "wrong_day" if self.is_over(self.day_of(entry.occurred_at)) else "accepted"
+
+    def _append_by_day(self, entries: Sequence[Entry], *, is_durable: bool) -> set[date]:
+        """Append entries to their days; the days that have taken them."""
+        by_day: dict[date, list[Entry]] = {}
+        for entry in entries:
+            by_day.setdefault(self.day_of(entry.occurred_at), []).append(entry)
+        with self._promising_nothing():
+            taken = {day for day, some in by_day.items() if self._append_to(day, some, is_durable=is_durable)}
+            self._close_landed(taken)
+        return taken
+
+    @contextmanager
+    def _promising_nothing(self) -> Iterator[None]:
+        """Let go of the segments where the disk refuses: a torn line must stay the last one of its segment."""
         try:
-            if entry.occurred_at > self.clock() + CLOCKS_DIFFER:
-                return "in_the_future"
-            return "wrong_day" if self.is_over(self.day_of(entry.occurred_at)) else "accepted"
-        except OverflowError:  # the first or the last day that there is
-            return "wrong_day"
+            yield
+        except OSError as error:
+            self.close()
+            raise EventLogError(f"events cannot be stored ({error.strerror})") from error
+
+    def _recognize(self, entries: Sequence[Entry], answers: list[Answer]) -> None:
+        """Accept what is too late, but was accepted in time: its answer got lost."""
+        late = [(place, one) for place, one in enumerate(entries) if answers[place] == "wrong_day"]
+        landed: dict[Path, frozenset[str]] = {}
+        for place, entry in late:
+            folder = self.folder / str(self.day_of(entry.occurred_at))
+            if folder not in landed:
+                landed[folder] = ids_landed(folder)
+            if entry.event_id in landed[folder]:
+                answers[place] = "accepted"
 
     def _append_to(self, day: date, entries: Sequence[Entry], *, is_durable: bool) -> bool:
         """Append to the segments of a day; False where it has been landed meanwhile."""
@@ -166,7 +190,7 @@ class EventLog:
             sync_folder(path.parent)
         return self._segments[day, kind]
 
-    def _close_landed(self, in_use: dict[date, list[int]]) -> None:
+    def _close_landed(self, in_use: Collection[date]) -> None:
         """Let go of the segments of days that are over."""
         for day, kind in [key for key in self._segments if key[0] not in in_use and self.is_over(key[0])]:
             os.close(self._segments.pop((day, kind)))

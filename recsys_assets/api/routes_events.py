@@ -15,15 +15,17 @@ from recsys_assets.serving.overlay import Overlaid
 RETRY = {"Retry-After": "5"}
 
 
-def build_event_routes(services: Services) -> APIRouter:
-    """The route that takes events.
+def add_event_routes(router: APIRouter, services: Services) -> None:
+    """Add the route that takes events.
 
     Args:
+        router: Of the application itself.
         services: What it works with.
     """
-    router = APIRouter(prefix="/v1", tags=["events"])
 
-    @router.post("/events", responses=problems(400, 413, 422, 503), summary="Tell what users did and saw")
+    @router.post(
+        "/v1/events", tags=["events"], responses=problems(400, 413, 422, 503), summary="Tell what users did and saw"
+    )
     async def post_events(posted: PostedEvents) -> Accepted:
         """Stores events for good, hides what was bought from the user's lists at once, and lands them with their day.
 
@@ -50,8 +52,6 @@ def build_event_routes(services: Services) -> APIRouter:
                 if answer != "accepted"
             ],
         )
-
-    return router
 
 
 def _places(posted: PostedEvents) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """`/health/live`, `/health/ready` and `/metrics`: for those who run the API."""
 
 from datetime import datetime, time
+from enum import Enum
 from typing import Literal
 
 from fastapi import APIRouter, Response
@@ -10,24 +11,26 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from recsys_assets.api.schemas import Component, Liveness, Readiness
 from recsys_assets.api.services import Services
 
+TAGS: list[str | Enum] = ["operation"]
 Status = Literal["ready", "degraded", "unready"]
 
 
-def build_health_routes(services: Services) -> APIRouter:
-    """The routes that tell how the API does.
+def add_health_routes(router: APIRouter, services: Services) -> None:
+    """Add the routes that tell how the API does.
 
     Args:
+        router: Of the application itself.
         services: What they tell of.
     """
-    router = APIRouter(tags=["operation"])
 
-    @router.get("/health/live", summary="Whether the process answers")
+    @router.get("/health/live", tags=TAGS, summary="Whether the process answers")
     async def live() -> Liveness:
         """It does, if this is answered; nothing else is looked at."""
         return Liveness()
 
     @router.get(
         "/health/ready",
+        tags=TAGS,
         response_model=Readiness,
         responses={503: {"model": Readiness, "description": "Nothing can be served"}},
         summary="Whether lists can be served, and how each component does",
@@ -44,6 +47,7 @@ def build_health_routes(services: Services) -> APIRouter:
 
     @router.get(
         "/metrics",
+        tags=TAGS,
         response_class=Response,
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "For Prometheus"}},
         summary="Figures for Prometheus",
@@ -52,8 +56,6 @@ def build_health_routes(services: Services) -> APIRouter:
         """Requests, lists, events, loads, and the state of the components, of all workers."""
         _gauge(services)
         return Response(services.metrics.text(), media_type=CONTENT_TYPE_LATEST)
-
-    return router
 
 
 def _status(services: Services) -> Status:

@@ -1,11 +1,14 @@
 """`/v1/users/{user_id}/recommendations`, `/v1/recommendations` and `/v1/items/{item_id}/similar`."""
 
-from typing import Annotated
+from enum import Enum
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, Field, create_model
 
 from recsys_assets.api.answering import Answers
 from recsys_assets.api.problems import ProblemError, problems
+from recsys_assets.api.quick_route import quick_route
 from recsys_assets.api.schemas import LONGEST_ID, RankRequest, Recommendations, Recommended, SimilarItems
 from recsys_assets.api.served_lists import ServedList, as_json
 from recsys_assets.api.services import Services
@@ -13,6 +16,7 @@ from recsys_assets.api.similar import similar_items
 from recsys_assets.api.viewers import Session
 
 JSON = "application/json"
+TAGS: list[str | Enum] = ["recommendations"]
 USUAL = 20
 """Items of a list, unless more are asked for."""
 UserId = Annotated[
@@ -21,44 +25,63 @@ UserId = Annotated[
 ItemId = Annotated[
     str, Path(min_length=1, max_length=LONGEST_ID, description="the shop's id of the item", examples=["B0000042"])
 ]
-Word = Annotated[str, Query(max_length=LONGEST_ID)] | None
+Word = Annotated[str, Query(max_length=LONGEST_ID)]
 
 
-def build_list_routes(services: Services) -> APIRouter:
-    """The routes that answer with lists.
+class ListAsked(BaseModel):
+    """What a request for a stored list may say; `limit` is checked by a model made for the longest list."""
+
+    user_id: Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
+    limit: int = USUAL
+    arm: Annotated[str, Field(max_length=LONGEST_ID)] | None = None
+    explain: bool = False
+    surface: Annotated[str, Field(max_length=LONGEST_ID)] | None = None
+
+
+def add_list_routes(router: APIRouter, services: Services) -> None:
+    """Add the routes that answer with lists.
 
     Args:
+        router: Of the application itself: routers within routers take time in every request.
         services: What they work with.
     """
-    router = APIRouter(prefix="/v1", tags=["recommendations"])
     answers = Answers(services)
     longest = services.platform.recommendations.list_length
     usual = min(USUAL, longest)
     Limit = Annotated[int, Query(ge=1, le=longest, description="how many items")]  # noqa: N806 - a type
 
-    @router.get(
-        "/users/{user_id:path}/recommendations",
-        response_model=Recommendations,
-        responses=problems(422, 503),
-        summary="The list of a user",
-    )
+    async def published(asked: Any) -> Response:
+        served = await answers.published(asked.user_id, asked.limit, asked.arm, asked.surface, explains=asked.explain)
+        return _response(served)
+
+    limited = create_model("Limited", __base__=ListAsked, limit=(int, Field(usual, ge=1, le=longest)))
+
     async def user_recommendations(
         user_id: UserId,
         limit: Limit = usual,
-        arm: Annotated[
-            Word, Query(description="the list as this experiment arm has it; default: the user's own")
-        ] = None,
+        arm: Annotated[Word | None, Query(description="as this experiment arm has it; default: the user's own")] = None,
         explain: Annotated[bool, Query(description="say what brought each item; takes longer")] = False,  # noqa: FBT002
-        surface: Annotated[Word, Query(description="where it is shown, for the impressions")] = None,
-    ) -> Response:
+        surface: Annotated[Word | None, Query(description="where it is shown, for the impressions")] = None,
+    ) -> None:
         """The published list, without what the user has bought since; the popular items for an unknown user.
 
         Where another experiment arm is asked for than the one that the user's list was made for, it is ranked now.
         """
-        return _response(await answers.published(user_id, limit, arm, surface, explains=explain))
+        # Described here, and answered by `published`: see `quick_route`.
+
+    router.add_api_route(
+        "/v1/users/{user_id:path}/recommendations",
+        user_recommendations,
+        response_model=Recommendations,
+        responses=problems(422, 503),
+        summary="The list of a user",
+        tags=TAGS,
+        route_class_override=quick_route(limited, published),
+    )
 
     @router.post(
-        "/recommendations",
+        "/v1/recommendations",
+        tags=TAGS,
         response_model=Recommendations,
         responses=problems(400, 413, 422, 503),
         summary="A list, ranked now",
@@ -74,7 +97,8 @@ def build_list_routes(services: Services) -> APIRouter:
         return _response(served)
 
     @router.get(
-        "/items/{item_id:path}/similar",
+        "/v1/items/{item_id:path}/similar",
+        tags=TAGS,
         response_model_exclude_none=True,
         responses=problems(404, 422, 503),
         summary="Items like another one",
@@ -86,8 +110,6 @@ def build_list_routes(services: Services) -> APIRouter:
             raise ProblemError(404, "unknown-item", "no such item is in the catalogue or known to a model")
         items = [Recommended(item_id=one, rank=rank) for rank, one in enumerate(found.item_ids, 1)]
         return SimilarItems(item_id=item_id, family=found.family, version=found.version, items=items)
-
-    return router
 
 
 def _response(served: ServedList) -> Response:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import lru_cache
+from functools import cache, cached_property, lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 
 from recsys_assets.api.event_log import Entry
@@ -53,20 +53,24 @@ class ServedList:
     sources: Sequence[str] | None = None
     reasons: Mapping[str, str] | None = None
 
+    @cached_property
+    def quoted_ids(self) -> tuple[str, ...]:
+        """The ids as JSON: they go out, and into the log."""
+        return tuple(map(quoted, self.item_ids))
+
 
 def as_json(served: ServedList) -> bytes:
     """The body of the response, as `schemas.Recommendations` describes it."""
     user = "null" if served.user_id is None else quoted(served.user_id)
     start = f'{{"request_id":"{served.request_id}","user_id":{user},{_head(served.origin)}"items":['
     if served.reasons is None or served.sources is None:
-        items = [f'{{"item_id":{item},"rank":{rank}}}' for rank, item in enumerate(map(quoted, served.item_ids), 1)]
-    else:
-        items = [
-            f'{{"item_id":{quoted(item)},"rank":{rank},"source":{quoted(source)},"reason":{_or_null(reason)}}}'
-            for rank, (item, source, reason) in enumerate(
-                zip(served.item_ids, served.sources, map(served.reasons.get, served.item_ids), strict=True), 1
-            )
-        ]
+        return f"{start}{_items(len(served.item_ids)) % served.quoted_ids}]}}".encode("ascii")
+    items = [
+        f'{{"item_id":{quoted(item)},"rank":{rank},"source":{quoted(source)},"reason":{_or_null(reason)}}}'
+        for rank, (item, source, reason) in enumerate(
+            zip(served.item_ids, served.sources, map(served.reasons.get, served.item_ids), strict=True), 1
+        )
+    ]
     return f"{start}{','.join(items)}]}}".encode("ascii")
 
 
@@ -76,14 +80,18 @@ def as_entry(served: ServedList, moment: datetime, surface: str) -> Entry:
     sources: Sequence[str] | None = served.sources
     if origin.is_fallback and sources is None:
         sources = [FALLBACK_FAMILY] * len(served.item_ids)
-    versions = ",".join(f'{{"family":{quoted(name)},"version":{quoted(one)}}}' for name, one in origin.versions)
     line = (
-        f'{{"request_id":"{served.request_id}","user_id":{_or_null(served.user_id)},'
-        f'"shown_at":"{moment.isoformat()}","surface":{quoted(surface)},"arm":{quoted(origin.arm)},'
-        f'"as_of":{_day(origin.as_of)},"item_ids":{_array(served.item_ids)},'
-        f'"sources":{"null" if sources is None else _array(sources)},"versions":[{versions}]}}'
+        f'{{"request_id":"{served.request_id}","user_id":{_or_null(served.user_id)},"shown_at":"{moment.isoformat()}",'
+        f'"surface":{quoted(surface)},{_tail(origin)}"item_ids":[{",".join(served.quoted_ids)}],'
+        f'"sources":{"null" if sources is None else _array(sources)}}}'
     )
     return Entry("served", served.request_id, moment, line.encode("ascii"))
+
+
+@cache
+def _items(length: int) -> str:
+    """The items of a list so long, with a place for each id: filling them in is one step, however many there are."""
+    return ",".join(f'{{"item_id":%s,"rank":{rank}}}' for rank in range(1, length + 1))
 
 
 @lru_cache(maxsize=KEPT_HEADS)
@@ -94,6 +102,12 @@ def _head(origin: Origin) -> str:
         f'"arm":{quoted(origin.arm)},"versions":{{{versions}}},"is_fallback":{_boolean(origin.is_fallback)},'
         f'"is_degraded":{_boolean(origin.is_degraded)},'
     )
+
+
+@lru_cache(maxsize=KEPT_HEADS)
+def _tail(origin: Origin) -> str:
+    versions = ",".join(f'{{"family":{quoted(name)},"version":{quoted(one)}}}' for name, one in origin.versions)
+    return f'"arm":{quoted(origin.arm)},"as_of":{_day(origin.as_of)},"versions":[{versions}],'
 
 
 def _or_null(text: str | None) -> str:

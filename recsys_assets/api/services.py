@@ -1,5 +1,6 @@
 """Everything that the endpoints share, and what goes on beside the requests. One `Services` per process."""
 
+import gc
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from recsys_assets.api.metrics import Metrics
 from recsys_assets.api.overlays import Overlays
 from recsys_assets.api.periodic import Periodic
 from recsys_assets.api.real_time import popular_list
+from recsys_assets.api.served_lists import ServedList, as_entry
 from recsys_assets.api.store_guard import StoreGoneError, StoreGuard
 from recsys_assets.api.stored_lists import StoredList, StoredLists
 from recsys_assets.api.workers import Workers
@@ -139,18 +141,18 @@ class Services:
         self.log.close()
         self._served_segments.close()
 
-    def note_served(self, entry: Entry) -> None:
+    def note_served(self, served: ServedList, surface: str) -> None:
         """Remember a list that was served, to be written soon; lost where the process is killed before."""
         if self._given.logs_served and len(self.served) < SERVED_KEPT:
-            self.served.append(entry)
+            self.served.append(as_entry(served, self.clock(), surface))
 
     def _append(self, batch: Sequence[Sequence[Entry]]) -> list[list[Answer]]:
         answers = iter(self._kept([entry for entries in batch for entry in entries]))
         return [[next(answers) for _ in entries] for entries in batch]
 
-    def _kept(self, entries: Sequence[Entry], *, is_durable: bool = True) -> list[Answer]:
+    def _kept(self, entries: Sequence[Entry]) -> list[Answer]:
         try:
-            answers = self.log.append(entries, is_durable=is_durable)
+            answers = self.log.append(entries)
         except EventLogError as error:
             self.components.tell(EVENT_LOG, str(error), is_well=False)
             raise
@@ -171,7 +173,11 @@ class Services:
         before = self.live.reloads
         self.live.watch()
         self.popular = popular_list(self.live.snapshot, self.platform)
-        self.metrics.reloads.inc(self.live.reloads - before)
+        loaded = self.live.reloads - before
+        self.metrics.reloads.inc(loaded)
+        if loaded:
+            gc.collect()
+            gc.freeze()  # what is here now stays: looking through all of it again would stop every request for a moment
 
     def _land(self) -> None:
         try:
@@ -194,6 +200,6 @@ class Services:
         return rows.explode("item_id", "source", empty_as_null=False, keep_nulls=False).collect()
 
     def _write_served(self) -> None:
-        entries, self.served = self.served, []
-        if entries:
-            self._served_segments.append(entries, is_durable=False)
+        noted, self.served = self.served, []
+        if noted:
+            self._served_segments.note(noted)

@@ -13,13 +13,14 @@ import msgpack
 
 from recsys_assets.api.store_guard import StoreGuard
 from recsys_assets.exposure import DEFAULT_ARM
+from recsys_assets.serving.bulk import ask
 from recsys_assets.serving.generation import Generation
 from recsys_assets.serving.generations import READ_ATTEMPTS, PublicationError, current
 from recsys_assets.serving.keys import CURRENT, known_key, list_key, overlay_key, popular_key
 from recsys_assets.serving.overlay import bought, decoded
 from resources.online_store import Client
 
-LONGEST_ARM_BYTES = 63
+LONGEST_ARM_BYTES = b"63"
 """What the arm of a known user takes at most, at the beginning of what is known."""
 
 
@@ -97,15 +98,15 @@ class StoredLists:
 
     def _ask(self, client: Client, generation: Generation, user_ids: Sequence[str]) -> list[Any]:
         """For each user the list, the overlay and, where there are several, the arm; then the generation in use."""
-        pipeline = cast("Any", client.pipeline(transaction=False))
+        commands: list[tuple[bytes, ...]] = []
         for user_id in user_ids:
-            pipeline.get(list_key(generation.name, user_id))
+            commands.append((b"GET", list_key(generation.name, user_id).encode()))
             if self._owned_is_excluded:
-                pipeline.zrange(overlay_key(user_id), 0, -1, withscores=True)
+                commands.append((b"ZRANGE", overlay_key(user_id).encode(), b"0", b"-1", b"WITHSCORES"))
             if len(generation.arms) > 1:
-                pipeline.getrange(known_key(generation.name, user_id), 0, LONGEST_ARM_BYTES)
-        pipeline.get(CURRENT)
-        return list(pipeline.execute())
+                known = known_key(generation.name, user_id).encode()
+                commands.append((b"GETRANGE", known, b"0", LONGEST_ARM_BYTES))
+        return ask(client, [*commands, (b"GET", CURRENT.encode())])
 
     def _lists(self, in_use: InUse, user_ids: Sequence[str], answers: Sequence[Any]) -> list[StoredList]:
         remaining = iter(answers)
@@ -117,7 +118,7 @@ class StoredLists:
             arm = _arm_in(next(remaining), only_arm) if len(in_use.generation.arms) > 1 else only_arm
             item_ids = in_use.popular if own is None else msgpack.unpackb(own)
             if overlay:
-                hidden = bought(decoded(user_id, overlay), refunds_take_back=self._refunds_take_back)
+                hidden = bought(decoded(user_id, _scored(overlay)), refunds_take_back=self._refunds_take_back)
                 item_ids = [item for item in item_ids if item not in hidden]
             lists.append(StoredList(in_use, item_ids, own is not None, arm))
         return lists
@@ -132,6 +133,13 @@ def _read_in_use(client: Client) -> InUse | None:
         if popular is not None:  # else publications came between and removed it
             return InUse(generation, msgpack.unpackb(popular))
     raise PublicationError("the list for unknown users is lost; publish again")
+
+
+def _scored(members: Sequence[Any]) -> list[tuple[bytes, float]]:
+    """Members with their scores; older protocols tell them one after the other, newer ones as pairs."""
+    if isinstance(members[0], list):
+        return [(member, float(score)) for member, score in members]
+    return [(member, float(score)) for member, score in zip(members[::2], members[1::2], strict=True)]
 
 
 def _arm_in(known: bytes, otherwise: str) -> str:

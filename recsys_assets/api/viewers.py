@@ -9,7 +9,7 @@ import polars as pl
 
 from recsys_assets.api.histories import Done, owned, weighed
 from recsys_assets.api.live_models import Snapshot
-from recsys_assets.api.real_time import Hidden, Viewer
+from recsys_assets.api.real_time import AskHidden, Viewer
 from recsys_assets.experiments import arm_of
 from recsys_assets.models.family import HISTORY_SCHEMA
 from recsys_assets.platform import Platform
@@ -51,7 +51,7 @@ class Remembered:
 
     known: KnownUser | None = None
     overlay: Sequence[Overlaid] = ()
-    hidden: Hidden | None = None
+    hidden: AskHidden | None = None
 
 
 NOTHING = Remembered()

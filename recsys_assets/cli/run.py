@@ -3,6 +3,7 @@
 from datetime import date
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 
 from recsys_assets.cli.decide import record_all
@@ -49,7 +50,7 @@ def run_to_fixed_point(installation: Installation, limits: Limits = EVERYTHING, 
         installation.refuse_live_daemon()
         for recorded in record_all(installation):
             progress.console.print(escape(recorded), soft_wrap=True)
-        reporter = Reporter(installation, progress.console)
+        reporter = Reporter(installation, Console(quiet=True) if is_brief else progress.console)
         reporter.tell()
         finished = []
         for one in drive(installation, limits, progress, lambda: check_services(installation)):

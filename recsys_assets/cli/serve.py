@@ -29,7 +29,7 @@ LOGS_SERVED = "RECSYS_LOG_SERVED"
 STORE_SECONDS = 0.5
 """How long a request waits for the online store."""
 SWITCH_SECONDS = 0.0005
-"""How soon a thread that has an answer gets its turn; Python's own 5 ms are longer than most requests take."""
+"""How soon stored lists get their turn while others are being ranked; Python's own 5 ms are longer than they take."""
 DRAIN_SECONDS = 30
 LOGGING = {
     "version": 1,

@@ -1,4 +1,4 @@
-"""The second part of `recsys demo`: two weeks with readers who respond, a bad model, and the guardrail that ends it.
+"""The second part of `recsys demo`: twelve days with readers who respond, a bad model, and the guardrail that ends it.
 
 Nothing here is staged but the mistake in the configuration: what happens is read from the lake and the history.
 """
@@ -23,9 +23,9 @@ from recsys_assets.registry.promotions import Decided, read_decisions
 from recsys_assets.slot_window import ONE_DAY
 from resources.lake import DeltaLake
 
-LIVE_DAYS = 14
+LIVE_DAYS = 12
 """Days on which readers are shown the published lists; before them, the shop has no recommendations."""
-MISTAKE_BEFORE_END, MISTAKE_DAYS = 7, 4
+MISTAKE_BEFORE_END, MISTAKE_DAYS = 5, 4
 SHOWN_PLACES = 10
 FAMILY = "als"
 MISTAKE = {"factors": 2, "regularization": 5_000.0}
@@ -38,12 +38,12 @@ LOOSENED = {
 }
 BAR = 30
 INTRODUCTION = """
-[bold]Two weeks with readers[/]
+[bold]Twelve days with readers[/]
 From {0:%d %b} on, readers are shown the published lists, and look at what they like. In the evening of {1:%d %b}
 somebody sets {2} badly and loosens its gate, so that the next version gets in. Nobody does anything about it.
 Clicks per place that was shown, by day:"""
 NO_LISTS = pl.DataFrame(
-    schema={name: pl.String for name in ("user_id", "item_id", "family", "version", "arm")} | {"position": pl.Int64}
+    schema=dict.fromkeys(("user_id", "item_id", "family", "version", "arm"), pl.String) | {"position": pl.Int64}
 )
 
 
@@ -65,7 +65,7 @@ class Plot:
 
     @classmethod
     def of(cls, platform: Platform) -> "Plot":
-        """The last two weeks of a replay.
+        """The last twelve days of a replay.
 
         Raises:
             ConfigurationError: The configuration has no last day.

@@ -220,8 +220,9 @@ FINAL_RECOMMENDATIONS = Table(
         Column(
             "rules",
             IDS,
-            "what put each item in its place, in the order of item_ids: blend: its score; series, new_release: the rule "
-            "of composition; fallback: it fills up; over_creator_limit: it fills up although its creator had its share",
+            "what put each item in its place, in the order of item_ids: blend: its score; series, new_release: the "
+            "rule of composition; fallback: it fills up; over_creator_limit: it fills up although "
+            "its creator had their share",
         ),
     ),
     ("ds", "user_id"),

@@ -106,7 +106,8 @@ class FamilyDay:
         if self.family.name == FALLBACK_FAMILY or ranked.height == users.len():
             return ranked
         others = users.to_frame().join(ranked, on="user_id", how="anti")["user_id"]
-        popular = self._of(recommendations_table(FALLBACK_FAMILY), others).filter(pl.col("user_id").is_in(others))
+        popular = self._of(recommendations_table(FALLBACK_FAMILY), others)
+        popular = popular.filter(pl.col("user_id").is_in(others.implode()))
         return pl.concat(
             [ranked, popular.with_columns(is_fallback=pl.lit(value=True)).select(ranked.columns).collect()]
         )

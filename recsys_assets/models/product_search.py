@@ -33,7 +33,7 @@ from recsys_assets.models.selection import (
     sorting_keys,
 )
 
-SAMPLED_ITEMS = 8_192
+SAMPLED_ITEMS = 4_096
 BLOCK_ITEMS = 1_024
 """Items whose products are computed at once; with 512 users they take 2 MB."""
 DEVIATIONS = 4
@@ -185,11 +185,12 @@ def _candidates(items: ItemVectors, users: Floats, excluded: Cells, n: int) -> t
     """
     starts = [*range(items.sampled, items.columns.size, BLOCK_ITEMS), items.columns.size]
     in_sample, at_most = _expected(items, n)
+    margin = items.margin(users)
     products, found = _Products(items, users, excluded), _Found(len(users), at_most)
-    sample = products.of_sample()
-    lowest = (-items.reach(users) - float(np.finfo(np.float32).tiny)).astype(np.float32)
+    sample = products.above_bounds(0, items.sampled, len(users))
     last = np.partition(sample, items.sampled - in_sample, axis=1)[:, items.sampled - in_sample]
-    bound = np.maximum(last - items.margin(users), lowest).astype(np.float32)
+    lowest = (-items.reach(users) - margin).astype(np.float32)  # all that is not excluded lies above it
+    bound = np.maximum(last - margin, lowest).astype(np.float32)
     sample -= bound[:, np.newaxis]
     found.add(sample, np.arange(len(users)), 0)
     least = _least_lengths(bound, users)
@@ -200,7 +201,7 @@ def _candidates(items: ItemVectors, users: Floats, excluded: Cells, n: int) -> t
         if not active:
             break
         found.add(products.above_bounds(start, stop, int(active)), order[:active], start)
-    return found.best(n, items.margin(users), bound == lowest)
+    return found.best(n, margin, bound == lowest)
 
 
 def _expected(items: ItemVectors, n: int) -> tuple[int, int]:
@@ -226,10 +227,6 @@ class _Products:
         self._rows, self._places = excluded
         self._memory = np.empty(len(users) * max(items.sampled, BLOCK_ITEMS), dtype=np.float32)
 
-    def of_sample(self) -> Floats:
-        """The products with the sample, shape (users, sampled items)."""
-        return self.above_bounds(0, self._items.sampled, len(self._users))
-
     def put_in_order(self, order: Columns, bound: Floats) -> None:
         """Sort the users, and take a bound off every product of each: it is one more factor, and that of items is 1."""
         row_of = np.empty_like(order)
@@ -239,7 +236,7 @@ class _Products:
         self._users[:, -1] = -bound[order]
 
     def above_bounds(self, start: int, stop: int, active: int) -> Floats:
-        """How far the products of the first users with the items from `start` to `stop` lie above their bounds."""
+        """How far products with the items from `start` to `stop` lie above the bounds (at first 0) of some users."""
         products = self._memory[: active * (stop - start)].reshape(active, stop - start)
         np.matmul(self._users[:active], self._items.vectors[start:stop].T, out=products)
         first, last = np.searchsorted(self._places, (start, stop))
@@ -258,13 +255,7 @@ class _Found:
         self._counts = np.zeros(users, dtype=np.int64)
 
     def add(self, products: Floats, users: Columns, start: int) -> None:
-        """Add what lies above its bound; nothing more of a user of whom too much does.
-
-        Args:
-            products: Above their bounds, shape (users, items); the memory may be used again afterwards.
-            users: Whose.
-            start: The place of the first item.
-        """
+        """Add what lies above its user's bound, from place `start` on; nothing more of a user of whom too much does."""
         flat = np.flatnonzero(products.reshape(-1) >= 0)
         row = flat // products.shape[1]
         if flat.size > self._at_most:
@@ -275,13 +266,7 @@ class _Found:
         self._counts[users] += np.bincount(row, minlength=users.size)
 
     def best(self, n: int, margin: Doubles, is_all: NDArray[np.bool_]) -> tuple[Keys, NDArray[np.bool_]]:
-        """See `_candidates`.
-
-        Args:
-            n: How many are wanted.
-            margin: See `ItemVectors.margin`.
-            is_all: For which users every product lies above the bound.
-        """
+        """See `_candidates`; of some users every product lies above the bound, and is here."""
         rows, keys = np.concatenate(self._rows), np.concatenate(self._keys)
         is_crowded = self._counts > self._at_most
         if is_crowded.any():

@@ -234,6 +234,7 @@ class Decision:
         known: The newest day of the shop that was known.
         by: Who.
         reason: Why.
+        is_by_guardrail: Whether the guardrail decided by itself.
     """
 
     family: str
@@ -243,6 +244,7 @@ class Decision:
     known: date
     by: str
     reason: str
+    is_by_guardrail: bool = False
 
 
 @dataclass(frozen=True)

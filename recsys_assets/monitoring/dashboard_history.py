@@ -9,6 +9,7 @@ import dagster as dg
 
 from recsys_assets.monitoring.dashboard_data import Decision, InProduction, Publication
 from recsys_assets.platform import Platform
+from recsys_assets.registry.decision import GUARDRAIL
 from recsys_assets.registry.promotions import APPROVALS_LOOKED_AT, Decided, read_decisions
 from recsys_assets.serving.assets import ONLINE_STORE_KEY
 from recsys_assets.slot_window import slot_window
@@ -25,11 +26,7 @@ def read_history(instance: dg.DagsterInstance, platform: Platform) -> dict[str, 
 
 def decisions_until(history: History, platform: Platform, day: date) -> tuple[Decision, ...]:
     """The decisions that were made with what was known by a day, the newest first."""
-    found = [
-        (one.event_id, Decision(family, one.kind, one.version, one.previous, _known(one, platform), one.by, one.reason))
-        for family, decided in history.items()
-        for one in decided
-    ]
+    found = [(one.event_id, _decision(family, one, platform)) for family, decided in history.items() for one in decided]
     return tuple(one for _, one in sorted(found, key=lambda pair: pair[0], reverse=True) if one.known <= day)
 
 
@@ -82,12 +79,27 @@ def _served(
     )
 
 
+def _decision(family: str, decided: Decided, platform: Platform) -> Decision:
+    return Decision(
+        family=family,
+        kind=decided.kind,
+        version=decided.version,
+        previous=decided.previous,
+        known=_known(decided, platform),
+        by=decided.by,
+        reason=decided.reason,
+        is_by_guardrail=decided.by == GUARDRAIL,
+    )
+
+
 def _known(decided: Decided, platform: Platform) -> date:
-    """The newest day that was known to whoever decided; where nobody wrote it down, the day on which it was decided."""
-    if decided.as_of:
-        return date.fromisoformat(decided.as_of)
+    """The newest day that was known to whoever decided; where nobody wrote it down, the day on which it was decided.
+
+    What is decided after the end of a replay has seen no more than its last day.
+    """
     on = datetime.fromtimestamp(decided.since, tz=platform.zone).date()
-    return on if platform.last_day is None else min(on, platform.last_day)
+    known = date.fromisoformat(decided.as_of) if decided.as_of else on
+    return known if platform.last_day is None else min(known, platform.last_day)
 
 
 def _publication(record: dg.EventLogRecord, zone: tzinfo) -> Publication | None:

@@ -187,7 +187,15 @@ def _axes(height: float = HEIGHT) -> Iterator[tuple["Axes", io.StringIO]]:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     drawn = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "page", "font.size": TEXT, "font.family": "sans-serif"}):
+    with rc_context(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": "page",
+            "font.size": TEXT,
+            "font.family": "sans-serif",
+            "text.parse_math": False,  # a name is a name, also with a dollar in it
+        }
+    ):
         figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=PAD, h_pad=PAD))
         axes = figure.subplots()
         axes.spines[["top", "right", "left"]].set_visible(False)

@@ -70,8 +70,8 @@ def read_dashboard(platform: Platform, lake: DeltaLake, instance: dg.DagsterInst
         experiment=read_experiment(lake, day),
         guarded=read_guarded(lake, platform, day),
         gate=Gate(
-            refusals=read_refusals(lake, day),
-            waiting=waiting(read_passed(lake, day), production, decisions),
+            refusals=read_refusals(lake, platform, day),
+            waiting=waiting(read_passed(lake, platform, day), production, decisions),
             decisions=decisions,
         ),
         data=read_data(lake, platform, day),
@@ -97,7 +97,7 @@ def waiting(
     production: Collection[InProduction],
     decisions: Collection[Decision],
 ) -> tuple[tuple[str, str], ...]:
-    """Versions that passed every check and wait for a person, as family and version.
+    """Of each family the newest version that passed every check and waits for a person, as family and version.
 
     Args:
         passed: Family and version to its slot, and the checks that it passed.
@@ -106,9 +106,10 @@ def waiting(
     """
     decided = {(one.family, str(number)) for one in decisions for number in (one.version, one.previous)}
     in_use = {one.family: one.slot for one in production}
-    return tuple(
-        (family, version)
-        for (family, version), (slot, checks) in sorted(passed.items())
+    newest = {
+        family: version
+        for (family, version), (slot, checks) in sorted(passed.items(), key=lambda one: (one[1][0], int(one[0][1])))
         if family in in_use and required_checks(family) <= set(checks) and (family, version) not in decided
         if slot > (in_use[family] or date.min)
-    )
+    }
+    return tuple(newest.items())

@@ -11,7 +11,6 @@ from recsys_assets.look import percent
 from recsys_assets.monitoring.arm_comparison import MISMATCH_BELOW
 from recsys_assets.monitoring.dashboard_data import FIGURE_WORDS, Dashboard, Intake, Judged
 from recsys_assets.platform import FALLBACK_FAMILY
-from recsys_assets.registry.decision import GUARDRAIL
 
 Level = Literal["ok", "look", "act"]
 Section = Literal["production", "offline", "online", "experiment", "guardrails", "gate", "data", "publication"]
@@ -157,18 +156,17 @@ def _experiment(page: Dashboard) -> Iterator[Finding]:
         )
         return
     certain = [one for one in state.figures if one.verdict in ("higher", "lower")]
-    for one in certain:
-        sentence = f"The {FIGURE_WORDS[one.metric]} of arm {one.arm} is certainly {one.verdict} than the control's."
-        yield Finding(
-            "experiment", "look", sentence, f"`recsys experiment {state.name}` says more; decide, and end it."
-        )
-    if not certain:
+    if certain:
+        differences = _together([f"{FIGURE_WORDS[one.metric]} of {one.arm} is {one.verdict}" for one in certain])
+        remedy = f"`recsys experiment {state.name}` says more; decide, and end it."
+        yield Finding("experiment", "look", f"Certain by now in {state.name}: {differences}.", remedy)
+    else:
         yield Finding("experiment", "ok", f"{state.name} runs; no difference between its arms is certain yet.")
 
 
 def _guardrails(page: Dashboard) -> Iterator[Finding]:
     since = page.day - timedelta(days=RECENT_DAYS - 1)
-    taken = [one for one in page.gate.decisions if one.kind == "rollback" and one.by == GUARDRAIL]
+    taken = [one for one in page.gate.decisions if one.kind == "rollback" and one.is_by_guardrail]
     recent = [one for one in taken if one.known >= since]
     for decision in recent:
         sentence = (
@@ -266,15 +264,14 @@ def _publication(page: Dashboard) -> Iterator[Finding]:
         return
     newest, *older = page.publications
     behind = (page.day - newest.as_of).days
-    if behind:
-        sentence = (
-            f"The newest lists know nothing of the last {behind} days."
-            if behind > 1
-            else ("The newest lists do not know the last day yet.")
-        )
+    if behind > 1:
+        sentence = f"The newest lists know nothing of the last {behind} days."
         yield Finding(
             "publication", "act", sentence, "`recsys run` publishes; `recsys doctor` says what is in the way."
         )
+    elif behind:
+        sentence = "The lists of this day are not published; those of the day before serve."
+        yield Finding("publication", "look", sentence, "Where nothing is under way, `recsys run` publishes them.")
     elif older and newest.lists < FEWER_LISTS * older[0].lists:
         sentence = f"{newest.lists:,} users have a list, {older[0].lists:,} had one in the publication before."
         yield Finding(

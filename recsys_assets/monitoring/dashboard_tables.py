@@ -51,12 +51,13 @@ _CONTROL: tuple[str, ...] = ("change", "always_low", "always_high")
 
 def read_judged(lake: DeltaLake, platform: Platform, day: date) -> tuple[Judged, ...]:
     """The report on every version of the slots that had seen no later day, the oldest slot first."""
-    slots = slots_until(day)
+    slots = _slots(platform, day)
     judged = lake.scan(VERDICTS, slots).group_by("ds", "family", "version").agg(pl.col("passed").all()).collect()
     passed = {(slot, family, version): is_passed for slot, family, version, is_passed in judged.iter_rows()}
     found = []
     for family in (*platform.families, POOLED):
-        for row in lake.scan(report_table(family, REPORTED), slots).collect().iter_rows(named=True):
+        reports = lake.scan(report_table(family, REPORTED), slots).collect()
+        for row in sorted(reports.iter_rows(named=True), key=lambda row: _number(row["version"])):
             ndcg = _estimate(row, "ndcg_at_10")
             is_passed = passed.get((row["ds"], family, row["version"]))
             found.append(
@@ -71,20 +72,20 @@ def read_judged(lake: DeltaLake, platform: Platform, day: date) -> tuple[Judged,
                     is_passed=is_passed,
                 )
             )
-    return tuple(sorted(found, key=lambda one: (one.slot, _number(one.version))))
+    return tuple(sorted(found, key=lambda one: one.slot))
 
 
-def read_refusals(lake: DeltaLake, day: date) -> tuple[Refusal, ...]:
+def read_refusals(lake: DeltaLake, platform: Platform, day: date) -> tuple[Refusal, ...]:
     """What the gate refused, the newest first, with a sentence for each check that was not passed."""
-    failed = lake.scan(VERDICTS, slots_until(day)).filter(~pl.col("passed"))
+    failed = lake.scan(VERDICTS, _slots(platform, day)).filter(~pl.col("passed"))
     together = failed.sort("check").group_by("ds", "family", "version", maintain_order=True).agg("sentence")
     rows = together.sort("ds", "family", "version", descending=[True, False, True]).collect()
     return tuple(Refusal(family, version, slot, tuple(why)) for slot, family, version, why in rows.iter_rows())
 
 
-def read_passed(lake: DeltaLake, day: date) -> dict[tuple[str, str], tuple[date, frozenset[str]]]:
+def read_passed(lake: DeltaLake, platform: Platform, day: date) -> dict[tuple[str, str], tuple[date, frozenset[str]]]:
     """Family and version of what passed every check, to its slot and the checks."""
-    verdicts = lake.scan(VERDICTS, slots_until(day)).group_by("ds", "family", "version")
+    verdicts = lake.scan(VERDICTS, _slots(platform, day)).group_by("ds", "family", "version")
     rows = verdicts.agg(pl.col("passed").all(), pl.col("check")).filter("passed").collect()
     return {(family, version): (slot, frozenset(checks)) for slot, family, version, _, checks in rows.iter_rows()}
 
@@ -150,9 +151,10 @@ def read_data(lake: DeltaLake, platform: Platform, day: date) -> Data:
     )
 
 
-def slots_until(day: date) -> Days:
-    """The slots that had seen no later day than `day`."""
-    return day - timedelta(days=REPORTED_SLOTS_DAYS), day + ONE_DAY
+def _slots(platform: Platform, day: date) -> Days:
+    """The slots that had seen no later day than `day`; on the last day of a replay, whatever follows it too."""
+    is_over = platform.last_day is not None and day >= platform.last_day
+    return day - timedelta(days=REPORTED_SLOTS_DAYS), date.max if is_over else day + ONE_DAY
 
 
 def _last(day: date) -> Days:

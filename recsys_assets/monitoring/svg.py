@@ -11,7 +11,6 @@ INK, SOFT, LINE, HUE, CARD = "#010203", "#020304", "#030405", "#040506", "#05060
 """Colours to draw with, in place of those of the page."""
 OF_PAGE = {INK: "var(--ink)", SOFT: "var(--soft)", LINE: "var(--line)", HUE: "var(--hue)", CARD: "var(--card)"}
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
-
 REFERENCE = re.compile(r"url\(#([^)]+)\)")
 NUMBER = re.compile(r"(-?\d+\.\d{2})\d+")
 

@@ -54,6 +54,18 @@ def make_filters(client: Client, kind: ExclusionFilter, keys: Sequence[bytes], l
     _send(client, written, len(keys))
 
 
+def ask(client: Client, commands: Sequence[tuple[bytes, ...]]) -> list[Any]:
+    """The replies to many commands, as the server gives them, in one round trip."""
+    if isinstance(client, redis.RedisCluster):
+        pipeline = _pipeline(client)
+        for words in commands:
+            pipeline.execute_command(*words)
+        replies: list[Any] = pipeline.execute()
+        return replies
+    packed = [part for words in commands for part in (command(len(words)), *map(argument, words))]
+    return _send(client, packed, len(commands))
+
+
 def count(client: Client, keys: Sequence[bytes]) -> int:
     """How many of some keys exist."""
     if isinstance(client, redis.RedisCluster):

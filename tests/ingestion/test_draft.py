@@ -17,7 +17,8 @@ EVENTS = b"user,book,action,at,pieces,price\nu1,b1,purchase,2026-01-05T10:00:00,
 EBOOK_STORE = {
     "events/2026-01-05.csv.gz": gzip.compress(EVENTS),
     "events/2026-01-06.csv.gz": gzip.compress(EVENTS),
-    "items/2026-01-05.csv": b"book,title,author,genre,price,released,withdrawn,adult,series,volume\nb1,T,A,G,9.5,,,0,S,1",
+    "items/2026-01-05.csv": b"book,title,author,genre,price,released,withdrawn,adult,series,volume\n"
+    b"b1,T,A,G,9.5,,,0,S,1",
     "users/2026-01-05.jsonl": b'{"user":"u1","signed_up":null,"adult_verified":true,"test_account":0}',
     "blocks/2026-01-05.jsonl": b'{"user":"u1","what":"creator","which":"A","blocked":true,"at":"2026-01-05"}',
 }

@@ -34,7 +34,7 @@ def small_store() -> Platform:
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installation, Plot]]:
-    """The two weeks, lived through day by day by what `recsys run` does."""
+    """The twelve days, lived through day by day by what `recsys run` does."""
     home: Path = tmp_path_factory.mktemp("story")
     settings = Settings(home=home, lake=str(home / "lake"), landing=str(home / "landing"))
     installation = Installation(settings, small_store())

@@ -97,7 +97,7 @@ def with_readme_line(tmp_path: Path) -> Path:
     """The bundled configuration with the README's block of families instead of its own."""
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     block = text.split("its line in `recsys.yaml`:")[1].split("```yaml\n")[1].split("```")[0]
-    content = yaml.safe_load(BUNDLED_CONFIG.read_text(encoding="utf-8")) | yaml.safe_load(block)
+    content = yaml.safe_load(BUNDLED_CONFIG.read_text(encoding="utf-8")) | yaml.safe_load(block) | {"guardrails": {}}
     file = tmp_path / "recsys.yaml"
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
     return file

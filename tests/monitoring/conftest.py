@@ -177,7 +177,7 @@ def busy_page(calm_page: Dashboard) -> Dashboard:
             refusals=(Refusal("als", "6", date(2026, 3, 13), (f"{HTML} is below 0.9", "too few users")),),
             waiting=(("als", "7"),),
             decisions=(
-                Decision("als", "rollback", 4, 5, day - timedelta(days=1), "the guardrail", HTML),
+                Decision("als", "rollback", 4, 5, day - timedelta(days=1), "the guardrail", HTML, is_by_guardrail=True),
                 *calm_page.gate.decisions,
             ),
         ),

@@ -8,9 +8,11 @@ from html.parser import HTMLParser
 import pytest
 
 from recsys_assets import look
-from recsys_assets.monitoring.dashboard_data import Dashboard, Decision
+from recsys_assets.monitoring.dashboard_data import Dashboard, Decision, InProduction
 from recsys_assets.monitoring.dashboard_page import hues, no_page, render, summary
+from recsys_assets.monitoring.dashboard_readings import waiting
 from recsys_assets.monitoring.dashboard_status import findings_of
+from recsys_assets.validation.gate import required_checks
 
 NOW = datetime(2026, 3, 15, 6, 5, tzinfo=UTC)
 HTML = '<script>alert("x")</script>'
@@ -136,3 +138,22 @@ def test_numbers_are_written_alike_on_all_pages() -> None:
     assert look.number(12_345) == "12,345"
     assert look.number(0.5) == "0.50"
     assert look.day(date(2026, 3, 4)) == "4 March 2026"
+
+
+def test_what_waits_is_the_newest_version_that_passed_everything_and_that_nobody_has_decided_on() -> None:
+    whole, part = required_checks("als"), {"ndcg_above_floor"}
+    slot = date(2026, 3, 9)
+    passed = {
+        ("als", "3"): (date(2026, 3, 6), whole),  # older than what serves
+        ("als", "5"): (date(2026, 3, 11), whole),
+        ("als", "10"): (date(2026, 3, 13), whole),
+        ("als", "11"): (date(2026, 3, 16), part),  # its release is not judged yet
+        ("als", "12"): (date(2026, 3, 16), whole),  # rejected
+        ("popularity", "4"): (slot, required_checks("popularity")),  # it serves
+        ("ease", "1"): (slot, required_checks("ease")),  # no longer configured
+    }
+    production = [InProduction("als", 1.0, version=4, slot=slot), InProduction("popularity", 0.0, version=4, slot=slot)]
+    rejected = Decision("als", "rejection", 12, 4, date(2026, 3, 15), "ann", "too many box sets")
+    assert waiting(passed, production, [rejected]) == (("als", "10"),)
+    nothing_serves = [InProduction("als", 1.0)]
+    assert waiting({("als", "1"): (slot, whole)}, nothing_serves, []) == (("als", "1"),)

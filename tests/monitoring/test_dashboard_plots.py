@@ -18,7 +18,7 @@ from recsys_assets.monitoring.dashboard_plots import (
 )
 
 FIRST = date(2026, 3, 2)
-NOBODY = '<nobody> & "co"'
+NOBODY = '<nobody> & "co" $1_2$'
 
 
 def served(versions: str, rate: float = 0.1, **changes: object) -> list[OnlineRow]:

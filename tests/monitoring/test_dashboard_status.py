@@ -110,8 +110,8 @@ def test_impressions_that_count_for_nothing_are_told_with_their_reasons(calm_pag
 
 def test_arms_that_hold_other_users_than_they_should_make_every_difference_worthless(busy_page: Dashboard) -> None:
     assert busy_page.experiment is not None
-    certain = said(busy_page, "experiment")
-    assert ("look", "The click-through rate of arm bold is certainly higher than the control's.") in certain
+    differences = "click-through rate of bold is higher and revenue per impression of bold is higher"
+    assert said(busy_page, "experiment") == [("look", f"Certain by now in spring: {differences}.")]
     broken = replace(busy_page, experiment=replace(busy_page.experiment, mismatch=0.0001))
     assert levels(broken, "experiment") == ["act"]
 
@@ -120,7 +120,8 @@ def test_a_guardrail_that_has_acted_is_told_for_a_week_and_asks_for_nothing_more
     below = replace(calm_page, guarded=(replace(calm_page.guarded[0], state="below"),))
     assert levels(below, "guardrails") == ["act"]
     for days, expected in ((0, ["look"]), (6, ["look"]), (7, ["ok"])):
-        back = Decision("als", "rollback", 4, 5, calm_page.day - timedelta(days=days), "the guardrail", "it fell")
+        known = calm_page.day - timedelta(days=days)
+        back = Decision("als", "rollback", 4, 5, known, "the guardrail", "it fell", is_by_guardrail=True)
         assert levels(replace(below, gate=Gate(decisions=(back,))), "guardrails") == expected
 
 
@@ -174,7 +175,9 @@ def test_a_day_that_is_missing_in_the_lake_is_acted_on(calm_page: Dashboard) -> 
 
 def test_lists_that_are_behind_are_published_and_lists_that_have_become_few_are_looked_at(calm_page: Dashboard) -> None:
     newest, older = calm_page.publications
-    assert levels(replace(calm_page, publications=(older,)), "publication") == ["act"]
+    for days, level in ((1, "look"), (2, "act")):
+        behind = replace(older, as_of=calm_page.day - timedelta(days=days))
+        assert levels(replace(calm_page, publications=(behind,)), "publication") == [level]
     assert levels(replace(calm_page, publications=()), "publication") == ["act"]
     few = replace(newest, lists=int(0.8 * older.lists) - 1)
     assert levels(replace(calm_page, publications=(few, older)), "publication") == ["look"]
