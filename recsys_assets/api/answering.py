@@ -50,6 +50,7 @@ class Answers:
         try:
             stored = await self._services.stored.ask(user_id)
         except (StoreGoneError, PublicationError):
+            self._require_arm(arm)
             return self._noted(self._from_memory(user_id, limit, is_degraded=True), surface)
         if arm is not None and (stored is None or arm != stored.arm):
             return await self.ranked_now(user_id, (), arm, limit, surface, explains=explains)
@@ -78,8 +79,7 @@ class Answers:
             OverloadedError: Too many are waiting.
         """
         snapshot = self._services.live.snapshot
-        if arm is not None and arm not in snapshot.arms:
-            raise ProblemError(422, "unknown-arm", f"there is no such arm; the arms are {', '.join(snapshot.arms)}")
+        self._require_arm(arm)
         if not snapshot.can_rank:
             return self._noted(self._from_memory(user_id, limit, is_degraded=False), surface)
         served = await self._services.workers.run(
@@ -162,12 +162,16 @@ class Answers:
         if in_use is not None:
             origin = replace(self._origin(StoredList(in_use, [], is_own=False, arm="")), is_degraded=is_degraded)
         else:
-            version = str(snapshot.in_use[FALLBACK_FAMILY])
             arm = next(iter(snapshot.arms))
-            versions = ((FALLBACK_FAMILY, version),)
+            versions = tuple((name, str(one)) for name, one in snapshot.in_use.items() if name == FALLBACK_FAMILY)
             origin = Origin(None, snapshot.as_of, arm, versions, is_fallback=True, is_degraded=is_degraded)
         items = [item for item in popular if item not in hidden][:limit]
         return ServedList(_request_id(), user_id, origin, items, [FALLBACK_FAMILY] * len(items))
+
+    def _require_arm(self, arm: str | None) -> None:
+        arms = self._services.live.snapshot.arms
+        if arm is not None and arm not in arms:
+            raise ProblemError(422, "unknown-arm", f"there is no such arm; the arms are {', '.join(arms)}")
 
     def _origin(self, stored: StoredList) -> Origin:
         """What a published list is made of; the same few for a whole generation."""

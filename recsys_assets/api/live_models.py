@@ -120,7 +120,6 @@ class LiveModels:
         self._composition = platform.recommendations.composition
         self._catalogue_version: tuple[date, int] | None = None
         self.reloads = 0
-        self.failures = 0
         none = pl.DataFrame(schema=ELIGIBLE_ITEMS.schema)
         arms = arms_on(platform, platform.first_day)
         self.snapshot = Snapshot({}, {}, {}, FIRST_RULE, arms, None, none, pl.DataFrame())
@@ -132,25 +131,22 @@ class LiveModels:
         self._renew(CATALOGUE, self._with_catalogue)
         self._renew(MODELS, self._with_models)
 
-    def _renew(self, component: str, read: Callable[[], tuple[Snapshot, str]]) -> None:
+    def _renew(self, component: str, read: Callable[[], Snapshot]) -> None:
         try:
-            snapshot, detail = read()
+            self.snapshot = read()
         except Exception as error:
-            self.failures += 1
             LOGGER.exception("%s cannot be renewed; what there was goes on serving", component)
-            self._components.tell(component, f"cannot be renewed: {error}", is_well=False)
-            return
-        self.snapshot = snapshot
-        if component == CATALOGUE:
-            self._components.tell(component, detail, is_well=not snapshot.eligible.is_empty())
+            detail = f"cannot be renewed ({type(error).__name__}); the log says more, and is not open to everybody"
+            self._components.tell(component, detail, is_well=False)
 
-    def _with_catalogue(self) -> tuple[Snapshot, str]:
+    def _with_catalogue(self) -> Snapshot:
         """The snapshot with the catalogue of the newest published day, or of the newest there is."""
         generation = self._generation()
         stored = self._lake.days(ELIGIBLE_ITEMS.name)
         day = generation.as_of if generation is not None and generation.as_of in stored else max(stored, default=None)
         if day is None:
-            return self.snapshot, "there is none yet; `recsys run` makes it"
+            self._components.tell(CATALOGUE, "there is none yet; `recsys run` makes it", is_well=False)
+            return self.snapshot
         version = (day, self._lake.version(ELIGIBLE_ITEMS.name))
         snapshot = replace(
             self.snapshot,
@@ -166,9 +162,11 @@ class LiveModels:
             catalogue = pl.DataFrame() if self._composition == PLAIN else self._store.catalogue(day)
             snapshot = replace(snapshot, as_of=day, eligible=eligible, catalogue=catalogue, models=models)
             self._catalogue_version = version
-        return snapshot, f"{snapshot.eligible.height} items as of {day}"
+        detail = f"{snapshot.eligible.height} items as of {day}"
+        self._components.tell(CATALOGUE, detail, is_well=not snapshot.eligible.is_empty())
+        return snapshot
 
-    def _with_models(self) -> tuple[Snapshot, str]:
+    def _with_models(self) -> Snapshot:
         """The snapshot with every model in use, and those that arms name; a model that cannot be loaded stays."""
         held, in_use, trouble = dict(self.snapshot.models), {}, []
         wanted: dict[tuple[str, int], LiveModel] = {}
@@ -180,8 +178,9 @@ class LiveModels:
             try:
                 wanted[name, version.version] = self._loaded(held, family, version)
                 in_use[name] = version.version
-            except (ArtifactError, RegistryError) as error:
-                trouble.append(str(error))
+            except (ArtifactError, RegistryError):
+                LOGGER.exception("%s version %s cannot be loaded", name, version.version)
+                trouble.append(f"{name} version {version.version}")
                 if before is not None:
                     wanted[name, before] = held[name, before]
                     in_use[name] = before
@@ -189,15 +188,15 @@ class LiveModels:
             try:
                 version = self._registry.version(name, number)
                 wanted[name, number] = self._loaded(held, self._families[name], version)
-            except (ArtifactError, RegistryError) as error:
-                trouble.append(str(error))
+            except (ArtifactError, RegistryError):
+                LOGGER.exception("%s version %s, which an arm names, cannot be loaded", name, number)
+                trouble.append(f"{name} version {number}")
         snapshot = replace(self.snapshot, models=wanted, in_use=in_use)
         detail = ", ".join(f"{name} {version}" for name, version in sorted(in_use.items())) or "none is approved yet"
         if trouble:
-            self.failures += 1
-            detail += f"; what was to replace them cannot be loaded: {'; '.join(trouble)}"
+            detail += f"; cannot be loaded, see the log: {', '.join(trouble)}"
         self._components.tell(MODELS, detail, is_well=not trouble and FALLBACK_FAMILY in in_use)
-        return snapshot, detail
+        return snapshot
 
     def _loaded(
         self, held: Mapping[tuple[str, int], LiveModel], family: ConfiguredFamily, version: ModelVersion

@@ -12,7 +12,7 @@ import polars as pl
 from recsys_assets.api.live_models import LiveModel, Snapshot
 from recsys_assets.columns import EXCLUSIONS
 from recsys_assets.composing import Composition
-from recsys_assets.models.assortment import NO_ASSORTMENT, OWNED, Assortment, assortment_of
+from recsys_assets.features.assortment import NO_ASSORTMENT, OWNED, Assortment, assortment_of
 from recsys_assets.models.composition import PLAIN, final_lists
 from recsys_assets.models.family import HISTORY_SCHEMA, Interactions
 from recsys_assets.models.one_user import Hidden, OneList, rank_one

@@ -48,6 +48,12 @@ def add_list_routes(router: APIRouter, services: Services) -> None:
     answers = Answers(services)
     longest = services.platform.recommendations.list_length
     usual = min(USUAL, longest)
+    _add_stored_lists(router, answers, longest, usual)
+    _add_ranked_lists(router, answers, longest, usual)
+    _add_similar_items(router, services, longest, usual)
+
+
+def _add_stored_lists(router: APIRouter, answers: Answers, longest: int, usual: int) -> None:
     Limit = Annotated[int, Query(ge=1, le=longest, description="how many items")]  # noqa: N806 - a type
 
     async def published(asked: Any) -> Response:
@@ -79,6 +85,8 @@ def add_list_routes(router: APIRouter, services: Services) -> None:
         route_class_override=quick_route(limited, published),
     )
 
+
+def _add_ranked_lists(router: APIRouter, answers: Answers, longest: int, usual: int) -> None:
     @router.post(
         "/v1/recommendations",
         tags=TAGS,
@@ -88,13 +96,18 @@ def add_list_routes(router: APIRouter, services: Services) -> None:
     )
     async def rank_now(asked: RankRequest) -> Response:
         """Ranks for a history, or for a user with what they did in this session, by the same models and rules."""
-        if asked.limit > longest:
+        if asked.limit > longest and "limit" in asked.model_fields_set:
             raise ProblemError(422, "invalid-request", f"body/limit: must be at most {longest}, the list_length")
+        limit = asked.limit if "limit" in asked.model_fields_set else usual
         session = [Session(one.item_id, one.event_type, one.occurred_at) for one in asked.history]
         served = await answers.ranked_now(
-            asked.user_id, session, asked.arm, asked.limit, asked.surface, explains=asked.explain
+            asked.user_id, session, asked.arm, limit, asked.surface, explains=asked.explain
         )
         return _response(served)
+
+
+def _add_similar_items(router: APIRouter, services: Services, longest: int, usual: int) -> None:
+    Limit = Annotated[int, Query(ge=1, le=longest, description="how many items")]  # noqa: N806 - a type
 
     @router.get(
         "/v1/items/{item_id:path}/similar",

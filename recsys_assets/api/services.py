@@ -1,6 +1,7 @@
 """Everything that the endpoints share, and what goes on beside the requests. One `Services` per process."""
 
 import gc
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from resources.landing import Landing, LandingError
 from resources.model_registry import ModelRegistry
 from resources.online_store import Client
 
+LOGGER = logging.getLogger(__name__)
 EVENT_LOG, LANDING = "event_log", "landing"
 MOST_WAITING = 4_096
 MOST_RANKING = 256
@@ -186,8 +188,9 @@ class Services:
         except EventLogError as error:
             self.components.tell(EVENT_LOG, str(error), is_well=False)
             return
-        except (LandingError, OSError) as error:
-            self.components.tell(LANDING, f"finished days wait: {error}", is_well=False)
+        except (LandingError, OSError):
+            LOGGER.exception("finished days cannot be landed; they are kept and tried again")
+            self.components.tell(LANDING, "finished days wait: they cannot be landed, see the log", is_well=False)
             return
         self.components.tell(EVENT_LOG, "takes events", is_well=True)
         self.components.tell(LANDING, "finished days are landed", is_well=True)

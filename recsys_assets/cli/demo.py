@@ -21,6 +21,8 @@ SHOWN_ITEMS = 10
 NEXT = """
 [bold]What to open next[/]
   make dev                                            the Dagster UI on this very home
+  {home}/dashboard/latest.html
+  .venv/bin/recsys serve                              the API and its pages for people
   .venv/bin/recsys models                             what is in production, what was refused and why
   .venv/bin/recsys recommend {user} --explain      this list, longer
   .venv/bin/recsys init FOLDER                        your own data
@@ -53,7 +55,7 @@ def demo_command(users: int, items: int, seed: int) -> None:
     user = some_user(installation)
     if user is not None:
         show_list(installation, console, user, SHOWN_ITEMS, with_reasons=True)
-    console.print(NEXT.format(user=user or "USER"), soft_wrap=True)
+    console.print(NEXT.format(user=user or "USER", home=installation.settings.home), soft_wrap=True)
 
 
 def write_store(

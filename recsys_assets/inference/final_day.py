@@ -14,9 +14,9 @@ from recsys_assets.columns import ELIGIBLE_ITEMS, EXCLUSIONS, FINAL_RECOMMENDATI
 from recsys_assets.composing import BlendRule
 from recsys_assets.experiments import arms_of, arms_on, versions_of_arm, weights_of_arm
 from recsys_assets.exposure import Arm
+from recsys_assets.features.assortment import Assortment, assortment_of
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.inference.checks import Seen, Surroundings, examine
-from recsys_assets.models.assortment import Assortment, assortment_of
 from recsys_assets.models.composition import final_lists
 from recsys_assets.platform import FALLBACK_FAMILY
 from recsys_assets.registry.serving_versions import version_for_day

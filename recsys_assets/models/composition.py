@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from recsys_assets.composing import BlendRule, Composition
-from recsys_assets.models.assortment import NO_ASSORTMENT, Assortment
+from recsys_assets.features.assortment import NO_ASSORTMENT, Assortment
 from recsys_assets.models.blending import FamilyLists, blend, families_of, fill
 from recsys_assets.models.composition_rules import limit_creators, new_release_slots, series_first
 

@@ -14,9 +14,9 @@ import polars as pl
 
 from recsys_assets.columns import BLENDS, TRAINING_SET, report_table
 from recsys_assets.composing import BlendRule
+from recsys_assets.features.assortment import assortment_of
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.models.artifact import Artifact
-from recsys_assets.models.assortment import assortment_of
 from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
 from recsys_assets.models.composition import final_lists
 from recsys_assets.models.ranking import rank

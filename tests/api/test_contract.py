@@ -1,4 +1,4 @@
-"""The API keeps to its own OpenAPI document, whatever it is asked: no failure inside, no answer that is not described."""
+"""The API keeps to its own OpenAPI document, whatever it is asked: no failure inside, no undescribed answer."""
 
 from typing import Any
 

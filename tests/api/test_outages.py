@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,9 @@ def test_a_registry_that_fails_leaves_what_there_is(api: Any, monkeypatch: Any) 
     monkeypatch.setattr(type(api.given.registry), "approved", gone)
     api.services._watch_models()
     assert api.rank(history=[{"item_id": "i003"}])
-    assert "no route to MLflow" in api.get("/health/ready").json()["components"]["models"]["detail"]
+    detail = api.get("/health/ready").json()["components"]["models"]["detail"]
+    assert detail.startswith("cannot be renewed (ConnectionError)")
+    assert "no route" not in detail
 
 
 def test_since_when_a_component_is_not_well_is_told(apart: Any, breakable: Path) -> None:
@@ -202,3 +205,24 @@ def test_since_when_a_component_is_not_well_is_told(apart: Any, breakable: Path)
     assert (since[11:16], later[11:16]) == ("12:00", "20:00")
     embedded_valkey.ensure_running(breakable)
     apart.until(lambda: state(apart))
+
+
+def test_days_that_cannot_be_landed_wait_and_ready_says_so(api: Any, caplog: pytest.LogCaptureFixture) -> None:
+    api.bought("u01", "i021")
+    api.clock.now += timedelta(days=1)
+    root = Path(api.given.landing.root)
+    root.write_text("no folder")
+    api.services._land()
+    assert not state(api, "landing")
+    assert "cannot be landed" in caplog.text
+    root.unlink()
+    api.services._land()
+    assert state(api, "landing")
+    assert [file.path for file in api.given.landing.files()] == ["api/2026-03-16.events.jsonl.gz"]
+
+
+def test_an_arm_that_there_is_not_is_a_problem_also_without_the_online_store(apart: Any, breakable: Path) -> None:
+    embedded_valkey.stop(breakable)
+    apart.until(lambda: not state(apart))
+    assert apart.get("/v1/users/u01/recommendations", arm="other").status_code == 422
+    assert apart.get("/v1/users/u01/recommendations", arm="default").json()["is_degraded"]

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_assets.composing import BlendRule, Composition, CreatorLimit, NewReleaseSlots, SeriesFirst
+from recsys_assets.features.assortment import Assortment
 from recsys_assets.models import composition
-from recsys_assets.models.assortment import Assortment
 from recsys_assets.models.composition import final_lists
 
 Lists = dict[str, str]

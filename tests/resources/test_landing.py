@@ -194,3 +194,25 @@ def test_a_bucket_that_cannot_be_reached_is_an_error_and_not_empty(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(LandingError, match="cannot be listed"):
         landing_at(f"s3://{s3_bucket.name}").files()
+
+
+def test_a_file_that_is_put_is_read_as_it_was_and_replaces_the_one_before(place: tuple[Landing, Put]) -> None:
+    landing, put = place
+    for content in (b"first", bytes(range(256)) * 1_000):
+        landing.write("api/2026-01-01.events.jsonl.gz", content)
+        assert paths(landing) == ["api/2026-01-01.events.jsonl.gz"]
+        assert landing.read("api/2026-01-01.events.jsonl.gz") == content
+    put("api/2026-01-01.events.jsonl.gz", b"the shop's own")
+    assert landing.read("api/2026-01-01.events.jsonl.gz") == b"the shop's own"
+
+
+def test_a_folder_that_takes_no_files_says_so(tmp_path: Path) -> None:
+    (tmp_path / "api").write_text("no folder")
+    with pytest.raises(LandingError, match=r"api/1\.gz: cannot be written \(.+\); check its permissions"):
+        landing_at(str(tmp_path)).write("api/1.gz", b"")
+
+
+def test_a_bucket_that_is_not_there_takes_no_files(s3_bucket: Any) -> None:
+    with pytest.raises(LandingError, match=r"s3://nowhere-at-all/x/api/1\.gz: cannot be written"):
+        landing_at("s3://nowhere-at-all/x").write("api/1.gz", b"")
+    assert s3_bucket.name

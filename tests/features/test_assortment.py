@@ -7,7 +7,7 @@ import pytest
 
 from recsys_assets.columns import ELIGIBLE_ITEMS, EXCLUSIONS
 from recsys_assets.composing import Composition, NewReleaseSlots, SeriesFirst
-from recsys_assets.models.assortment import assortment_of, continuations
+from recsys_assets.features.assortment import assortment_of, continuations
 
 DAY = date(2026, 3, 1)
 
