@@ -186,8 +186,7 @@ class LiveModels:
                     in_use[name] = before
         for name, number in {one for arm in self.snapshot.arms.values() for one in (arm.versions or {}).items()}:
             try:
-                version = self._registry.version(name, number)
-                wanted[name, number] = self._loaded(held, self._families[name], version)
+                wanted[name, number] = self._loaded(held, self._families[name], self._usable(name, number))
             except (ArtifactError, RegistryError):
                 LOGGER.exception("%s version %s, which an arm names, cannot be loaded", name, number)
                 trouble.append(f"{name} version {number}")
@@ -197,6 +196,17 @@ class LiveModels:
             detail += f"; cannot be loaded, see the log: {', '.join(trouble)}"
         self._components.tell(MODELS, detail, is_well=not trouble and FALLBACK_FAMILY in in_use)
         return snapshot
+
+    def _usable(self, name: str, number: int) -> ModelVersion:
+        """A version that an arm names.
+
+        Raises:
+            RegistryError: There is none, or it may not serve.
+        """
+        version = self._registry.version(name, number)
+        if version.status != "Approved":
+            raise RegistryError(f"{name} version {number} is {version.status}, and an arm names it")
+        return version
 
     def _loaded(
         self, held: Mapping[tuple[str, int], LiveModel], family: ConfiguredFamily, version: ModelVersion

@@ -205,3 +205,21 @@ def _same_day_refund(done: list[Done], place: int) -> bool:
     one = done[place]
     others = [other for other in done if (other.item_id, other.day) == (one.item_id, one.day)]
     return one.event_type == "refund" and any(other.event_type == "purchase" for other in others)
+
+
+def test_an_arm_is_ranked_by_the_approved_version_that_it_names_and_by_no_other(
+    serve: Any, shop: Any, valkey: redis.Redis
+) -> None:
+    newer, refused = (shop.release("als", shop.sales.rows.head(200), approves=False) for _ in range(2))
+    shop.registry.set_status(refused, "Rejected", "it ranks badly")
+    named = {"newer": newer.version, "refused": refused.version}
+    arms = {"control": {"share": 0.4}} | {arm: {"share": 0.3, "versions": {"als": one}} for arm, one in named.items()}
+    content = shop.platform.model_dump(mode="json", by_alias=True, exclude_none=True)
+    platform = Platform.model_validate({**content, "experiments": {"one": {"first_day": "2026-03-01", "arms": arms}}})
+    with serve(store=shop.store_of(platform)) as api:
+        body = {"history": [{"item_id": "i003"}]}
+        told = {arm: api.post("/v1/recommendations", {**body, "arm": arm}).json()["versions"] for arm in arms}
+        assert told["newer"]["als"] == str(newer.version) != told["control"]["als"]
+        assert "als" not in told["refused"]
+        assert f"als version {refused.version}" in api.get("/health/ready").json()["components"]["models"]["detail"]
+    assert valkey.ping()

@@ -42,7 +42,7 @@ TABLES = {"EVENTS", "ITEMS", "USERS", "USER_BLOCKS", "PAIR_TOTALS", "USERS_SEEN"
 """Tables of raw facts, and what is kept of them."""
 UNAVOIDABLE = {
     ("recsys_assets.cli.demo", "refunds"): "says how many refunds were simulated",
-    ("recsys_assets.composing", "owned_is_excluded"): "what it is configured by says where a rule of composition needs it",
+    ("recsys_assets.composing", "owned_is_excluded"): "says in words where a rule of composition needs it",
     ("recsys_assets.composing", "released_on"): "the same",
     ("recsys_assets.serving.filters", "ITEMS"): "a word of Redis",
     ("recsys_assets.serving.portions", "adult_needs_verification"): "what real time must know of users without a row",

@@ -33,9 +33,9 @@ def drafted(files: dict[str, bytes], folder: Path) -> tuple[str, Platform]:
 def test_the_folder_of_the_e_book_store_is_mapped_as_its_own_configuration_maps_it(tmp_path: Path) -> None:
     _, platform = drafted(EBOOK_STORE, tmp_path)
     bundled = load_platform(BUNDLED_CONFIG)
-    assert set(platform.sources) == set(bundled.sources)
-    for table, mapping in bundled.sources.items():
-        draft = platform.sources[table]
+    assert set(platform.sources) == set(bundled.sources) - {"impressions"}  # no file of them lies there
+    for table, draft in platform.sources.items():
+        mapping = bundled.sources[table]
         assert (draft.path, draft.format, draft.columns) == (mapping.path, mapping.format, mapping.columns)
     assert platform.sources["events"].event_type == bundled.sources["events"].event_type
     assert (platform.first_day, platform.last_day) == (date(2026, 1, 5), date(2026, 1, 6))
