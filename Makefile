@@ -18,7 +18,7 @@ demo: $(READY)
 	$(BIN)/recsys demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
