@@ -11,11 +11,7 @@ import dagster as dg
 import polars as pl
 
 from recsys_assets.columns import Table
-from recsys_assets.reporting import DEFAULT_OWNER
 from resources.lake import Days, DeltaLake, Spool
-
-OWNER = DEFAULT_OWNER
-"""Of an asset as it is declared; the assembly puts the configured owner in its place."""
 
 
 class AssetDescription(TypedDict):
@@ -25,7 +21,6 @@ class AssetDescription(TypedDict):
     group_name: str
     description: str
     metadata: Mapping[str, Any]
-    owners: Sequence[str]
 
 
 def described(table: Table) -> AssetDescription:
@@ -51,7 +46,6 @@ def described(table: Table) -> AssetDescription:
             "dagster/column_schema": dg.TableSchema(columns=columns),
             "dagster/table_name": table.name,
         },
-        "owners": [OWNER],
     }
 
 

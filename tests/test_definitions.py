@@ -116,7 +116,7 @@ def test_each_asset_says_what_it_is_who_owns_it_and_lies_in_the_group_of_its_key
     for node in definitions.resolve_asset_graph().asset_nodes:
         assert node.group_name == node.key.path[0]
         assert node.description
-        assert node.owners
+        assert node.owners == ["team:recommendations"]
 
 
 def test_blocking_checks_stand_before_release_and_approval(definitions: dg.Definitions) -> None:
@@ -131,8 +131,17 @@ def test_blocking_checks_stand_before_release_and_approval(definitions: dg.Defin
 def test_sensors_are_switched_on_and_start_the_jobs(definitions: dg.Definitions) -> None:
     sensors = list(definitions.sensors or ())
     assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}
-    started = {sensor.job_name if sensor.targets else "nothing, it tells" for sensor in sensors}
-    assert started >= {"ingest", "refresh", "train", "recommend", "decide", "nothing, it tells"}
+    assert {sensor.name: sensor.job_name if sensor.targets else "nothing, it tells" for sensor in sensors} == {
+        "approvals_sensor": "decide",
+        "dashboard_sensor": "dashboard",
+        "guardrail_sensor": "decide",
+        "inference_sensor": "recommend",
+        "landing_sensor": "ingest",
+        "monitoring_sensor": "monitor",
+        "refresh_sensor": "refresh",
+        "reports_sensor": "nothing, it tells",
+        "training_sensor": "train",
+    }
 
 
 def test_loading_the_location_imports_none_of_the_slow_libraries() -> None:

@@ -61,7 +61,7 @@ def page_of(view: FeatureView, platform: Platform) -> Page:
         ("freshness", _freshness(view, platform)),
         ("made of", ", ".join(table.name for table in view.inputs) or "recommendations of every family"),
         ("version", view.version),
-        ("owner", view.owner),
+        ("owner", platform.owner),
     )
     columns = tuple(
         (column.name, _type(column.dtype), column.unit, column.description, _lineage(column.derived_from))

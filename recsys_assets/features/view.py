@@ -150,7 +150,6 @@ class FeatureView:
         refers_to_catalogue: Whether its items must be in the mapped catalogue, now or earlier.
         is_stored: Whether it has a table of its own; if not, it is computed from others whenever it is read.
         version: Raised when the meaning of a column changes, so that stored days are known to be old.
-        owner: Whom to ask.
     """
 
     table: Table
@@ -166,7 +165,6 @@ class FeatureView:
     refers_to_catalogue: bool = False
     is_stored: bool = True
     version: str = "1"
-    owner: str = "team:recommendations"
 
     @property
     def name(self) -> str:

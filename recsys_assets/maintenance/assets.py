@@ -5,7 +5,6 @@ import dagster as dg
 from recsys_assets.maintenance.retention import kept_days
 from recsys_assets.maintenance.upkeep import keep_up
 from recsys_assets.platform import Platform
-from recsys_assets.presentation import OWNER
 from resources.lake import DeltaLake
 
 UPKEEP_KEY = dg.AssetKey(["maintenance", "lake"])
@@ -25,7 +24,6 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         group_name="maintenance",
         description="The upkeep of the lake: what is past its days goes, small files are put together.",
         kinds={"deltalake"},
-        owners=[OWNER],
     )
     def lake_upkeep(lake: DeltaLake) -> dg.MaterializeResult:
         done = keep_up(lake, platform)

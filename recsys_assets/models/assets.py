@@ -14,7 +14,7 @@ from recsys_assets.models.training import fit_on
 from recsys_assets.operating import TRAINING_POOL
 from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import Platform
-from recsys_assets.presentation import OWNER, slot_of
+from recsys_assets.presentation import slot_of
 from recsys_assets.slot_window import slot_window
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry, ModelVersion
@@ -35,7 +35,6 @@ def _candidate(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefinit
         deps=[dg.AssetKey(TRAINING_SET.key)],
         kinds={"mlflow", "python"},
         pool=TRAINING_POOL,
-        owners=[OWNER],
     )
     def candidate(
         context: dg.AssetExecutionContext, lake: DeltaLake, model_registry: ModelRegistry

@@ -10,7 +10,7 @@ from recsys_assets.monitoring.dashboard_readings import made_of, read_dashboard
 from recsys_assets.monitoring.dashboard_status import Finding, findings_of
 from recsys_assets.partitions import day_partitions
 from recsys_assets.platform import Platform
-from recsys_assets.presentation import OWNER, day_range
+from recsys_assets.presentation import day_range
 from recsys_assets.registry.promotions import approved_key
 from recsys_assets.serving.assets import ONLINE_STORE_KEY
 from recsys_assets.slot_window import days_between
@@ -43,7 +43,6 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             ONLINE_STORE_KEY,
         ],
         kinds={"html"},
-        owners=[OWNER],
     )
     def dashboard(
         context: dg.AssetExecutionContext, lake: DeltaLake, dashboard_folder: DashboardFolder

@@ -10,7 +10,6 @@ from pydantic import Field
 from recsys_assets.exposure import Guardrail
 from recsys_assets.models.artifact import ArtifactError
 from recsys_assets.models.catalogue import ConfiguredFamily
-from recsys_assets.presentation import OWNER
 from recsys_assets.registry.approval import Nothing, RefusedError
 from recsys_assets.registry.deciding import Ask, Judge, Wish, carry_out, deciding, forget_intent, plan
 from recsys_assets.registry.decision import Decision, Signature, now
@@ -56,7 +55,6 @@ def approved_asset(family: ConfiguredFamily, guardrail: Guardrail | None = None)
         ),
         deps=[dg.AssetKey(["releases", family.name])],
         kinds={"mlflow"},
-        owners=[OWNER],
         output_required=False,
     )
     def approved(

@@ -15,7 +15,7 @@ from recsys_assets.models.versions import CANDIDATE, RELEASE, load_version, unus
 from recsys_assets.operating import TRAINING_POOL
 from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import Platform
-from recsys_assets.presentation import OWNER, slot_of
+from recsys_assets.presentation import slot_of
 from recsys_assets.registry.approved import approved_asset
 from recsys_assets.registry.serving_versions import TRAINED_THROUGH
 from recsys_assets.slot_window import slot_window
@@ -57,7 +57,6 @@ def _release(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefinitio
         check_specs=check_specs(key, RELEASE_CHECKS),
         kinds={"mlflow", "python"},
         pool=TRAINING_POOL,
-        owners=[OWNER],
     )
     def release(
         context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine, model_registry: ModelRegistry

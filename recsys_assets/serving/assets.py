@@ -15,7 +15,7 @@ from recsys_assets.models.ranking import rank
 from recsys_assets.operating import fresh_by, tried_again_after
 from recsys_assets.partitions import day_partitions, day_to_history
 from recsys_assets.platform import FALLBACK_FAMILY, Platform
-from recsys_assets.presentation import OWNER, day_range
+from recsys_assets.presentation import day_range
 from recsys_assets.registry.serving_versions import load_release
 from recsys_assets.serving.generation import StoreLostError
 from recsys_assets.serving.generations import Generation, newest, publish_portions
@@ -45,7 +45,6 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         ],
         freshness_policy=fresh_by(platform, platform.freshness.lists_by),
         kinds={"redis"},
-        owners=[OWNER],
     )
     def online_store(
         context: dg.AssetExecutionContext,

@@ -1,7 +1,6 @@
 """What a view declares is complete and true, and Dagster shows it."""
 
 import inspect
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -88,7 +87,6 @@ def test_every_view_says_who_owns_it_and_what_its_keys_are(view: FeatureView) ->
     table = view.table
     assert table.key == ("features", view.name)
     assert TABLES[table.name] is table
-    assert re.fullmatch(r"team:\w+", view.owner)
     assert table.primary_key[0] == "ds"
     assert set(view.entity) < set(table.primary_key) <= set(table.schema)
     assert set(table.primary_key) <= set(table.required)
