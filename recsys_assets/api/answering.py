@@ -5,25 +5,48 @@ HTTP stays in the routes; what a list looks like on the wire, in `served_lists`.
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 
 from recsys_assets.api.explaining import published_sources, ranked_reasons
 from recsys_assets.api.live_models import Snapshot
 from recsys_assets.api.problems import ProblemError
-from recsys_assets.api.real_time import Viewer, ranked
+from recsys_assets.api.real_time import Ranked, Viewer, ranked
 from recsys_assets.api.served_lists import Origin, ServedList
 from recsys_assets.api.services import Services
 from recsys_assets.api.store_guard import StoreGoneError
-from recsys_assets.api.stored_lists import InUse, StoredList
-from recsys_assets.api.viewers import NOTHING, Remembered, Session, recall, viewer
+from recsys_assets.api.stored_lists import NOTHING, InUse, Remembered, StoredList
+from recsys_assets.api.viewers import viewer
+from recsys_assets.features.lately import owned
 from recsys_assets.platform import FALLBACK_FAMILY
-from recsys_assets.serving.generations import PublicationError
+from recsys_assets.serving.generation import PublicationError
+from recsys_assets.serving.overlay import Overlaid
 
 DEFAULT_SURFACE = "api"
 ORIGINS = ("stored", "real_time", "popular", "memory")
 """Where a list comes from, as the metrics name it; memory: the online store could not be asked, or holds none."""
 RETRY = {"Retry-After": "2"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request for a list says.
+
+    Attributes:
+        user_id: For whom; None: for nobody who is known.
+        limit: How many items.
+        arm: As this experiment arm has it; None: the user's own.
+        surface: Where it will be shown; None: nobody says.
+        explains: Whether to say what brought each item.
+        session: What the user did; only where a list is to be ranked now.
+    """
+
+    user_id: str | None
+    limit: int
+    arm: str | None
+    surface: str | None
+    explains: bool
+    session: Sequence[Overlaid] = ()
 
 
 class Answers:
@@ -38,10 +61,8 @@ class Answers:
         self._origins: tuple[InUse | None, dict[tuple[str, bool], Origin]] = (None, {})
         self._counted = {name: services.metrics.lists.labels(name) for name in ORIGINS}
 
-    async def published(
-        self, user_id: str, limit: int, arm: str | None, surface: str | None, *, explains: bool
-    ) -> ServedList:
-        """The list of a user: the published one; where another arm is asked for, one that is ranked now.
+    async def published(self, user_id: str, asked: Asked) -> ServedList:
+        """The list of a user: the published one; without any, or for another arm, one that is ranked now.
 
         Raises:
             ProblemError: There is no such arm, or nothing can be served yet.
@@ -50,101 +71,79 @@ class Answers:
         try:
             stored = await self._services.stored.ask(user_id)
         except (StoreGoneError, PublicationError):
-            self._require_arm(arm)
-            return self._noted(self._from_memory(user_id, limit, is_degraded=True), surface)
-        if arm is not None and (stored is None or arm != stored.arm):
-            return await self.ranked_now(user_id, (), arm, limit, surface, explains=explains)
-        if stored is None:
-            return self._noted(self._from_memory(user_id, limit, is_degraded=False), surface)
+            self._require_arm(asked.arm)
+            return self._noted(self._from_memory(asked, is_degraded=True), asked)
+        if stored is None or asked.arm not in (None, stored.arm):
+            return await self.ranked_now(asked)
         self._counted["stored" if stored.is_own else "popular"].inc()
-        served = ServedList(_request_id(), user_id, self._origin(stored), stored.item_ids[:limit])
-        if explains:
-            served = await self._services.workers.run(self._explained, served)
-        return self._noted(served, surface)
+        items = self._without_untold(user_id, stored.item_ids)
+        served = ServedList(_request_id(), user_id, self._origin(stored), items[: asked.limit])
+        if asked.explains:
+            served = await self._services.workers.run(self._explained, user_id, served)
+        return self._noted(served, asked)
 
-    async def ranked_now(
-        self,
-        user_id: str | None,
-        session: Sequence[Session],
-        arm: str | None,
-        limit: int,
-        surface: str | None,
-        *,
-        explains: bool,
-    ) -> ServedList:
+    async def ranked_now(self, asked: Asked) -> ServedList:
         """A list that is ranked now, from a history, or for a user with what they did in this session.
 
         Raises:
             ProblemError: There is no such arm, or nothing can be served yet.
             OverloadedError: Too many are waiting.
         """
+        self._require_arm(asked.arm)
         snapshot = self._services.live.snapshot
-        self._require_arm(arm)
         if not snapshot.can_rank:
-            return self._noted(self._from_memory(user_id, limit, is_degraded=False), surface)
-        served = await self._services.workers.run(
-            self._ranked, snapshot, user_id, session, arm, limit, explains=explains
-        )
-        return self._noted(served, surface)
+            return self._noted(self._from_memory(asked, is_degraded=False), asked)
+        return self._noted(await self._services.workers.run(self._ranked, snapshot, asked), asked)
 
-    def _ranked(
-        self,
-        snapshot: Snapshot,
-        user_id: str | None,
-        session: Sequence[Session],
-        arm: str | None,
-        limit: int,
-        *,
-        explains: bool,
-    ) -> ServedList:
-        platform = self._services.platform
+    def _ranked(self, snapshot: Snapshot, asked: Asked) -> ServedList:
+        services, user_id = self._services, asked.user_id
         remembered, is_degraded = (NOTHING, False) if user_id is None else self._recalled(user_id)
-        whom = viewer(user_id, session, remembered, snapshot, platform, self._services.clock(), arm)
+
+        def ranked_with(remembered: Remembered) -> tuple[Viewer, Ranked]:
+            now = services.clock()
+            whom = viewer(user_id, asked.session, remembered, snapshot, services.platform, now, asked.arm)
+            return whom, ranked(snapshot, whom, services.platform, asked.limit)
+
         try:
-            found = ranked(snapshot, whom, platform, limit)
-        except StoreGoneError:  # between the two times that it was asked
-            whom, is_degraded = replace(whom, hidden=None), True
-            found = ranked(snapshot, whom, platform, limit)
+            whom, found = ranked_with(remembered)
+        except StoreGoneError:  # since it was asked first
+            whom, found = ranked_with(replace(remembered, hidden=None))
+            is_degraded = True
         self._counted["popular" if found.is_fallback else "real_time"].inc()
         origin = self._live_origin(snapshot, whom, is_fallback=found.is_fallback, is_degraded=is_degraded)
-        reasons = ranked_reasons(snapshot, whom, found, platform) if explains else None
+        reasons = ranked_reasons(snapshot, whom, found, services.platform) if asked.explains else None
         return ServedList(_request_id(), user_id, origin, found.item_ids, found.sources, reasons)
 
     def _recalled(self, user_id: str) -> tuple[Remembered, bool]:
-        """What the online store says of a user, and whether it is gone instead."""
-        in_use = self._services.lists.in_use
+        """What is known of a user, and whether the online store could not be asked about them."""
+        untold = self._services.overlays.untold(user_id)
         try:
-            with self._services.guard.asking() as client:
-                if in_use is None:
-                    return NOTHING, False
-                found = recall(client, in_use.generation, user_id)
-        except StoreGoneError:
-            return NOTHING, True
-        hidden = found.hidden
+            remembered = self._services.lists.recall(user_id)
+        except (StoreGoneError, PublicationError):
+            return replace(NOTHING, overlay=untold), True
+        return replace(remembered, overlay=[*remembered.overlay, *untold]), False
 
-        def guarded(item_ids: list[str]) -> set[str]:
-            with self._services.guard.asking():
-                return set() if hidden is None else set(hidden(item_ids))
+    def _without_untold(self, user_id: str, item_ids: list[str]) -> list[str]:
+        """A list without what was bought and the online store does not know yet."""
+        hidden = owned(self._services.overlays.untold(user_id), self._services.platform.rules)
+        return [item for item in item_ids if item not in hidden] if hidden else item_ids
 
-        return replace(found, hidden=guarded), False
-
-    def _explained(self, served: ServedList) -> ServedList:
+    def _explained(self, user_id: str, served: ServedList) -> ServedList:
         """A published list with what brought its items, and why."""
-        snapshot, origin = self._services.live.snapshot, served.origin
-        sources = (
-            [FALLBACK_FAMILY] * len(served.item_ids)
-            if origin.is_fallback
-            else published_sources(self._services.lake, origin.as_of, served.user_id, served.item_ids)
-        )
-        remembered, _ = self._recalled(served.user_id or "")
+        services, origin = self._services, served.origin
+        sources = [FALLBACK_FAMILY] * len(served.item_ids)
+        if not origin.is_fallback:
+            sources = published_sources(services.lake, origin.as_of, user_id, served.item_ids)
+        explained, snapshot = replace(served, sources=sources), services.live.snapshot
         if not snapshot.can_rank:
-            return replace(served, sources=sources, reasons={})
-        whom = viewer(served.user_id, (), remembered, snapshot, self._services.platform, self._services.clock())
-        explained = replace(served, sources=sources)
-        reasons = ranked_reasons(snapshot, whom, explained, self._services.platform, dict(origin.versions))
-        return replace(explained, reasons=reasons)
+            return replace(explained, reasons={})
+        remembered = replace(self._recalled(user_id)[0], hidden=None)  # what is on the list is not hidden
+        whom = viewer(user_id, (), remembered, snapshot, services.platform, services.clock())
+        return replace(
+            explained, reasons=ranked_reasons(snapshot, whom, explained, services.platform, dict(origin.versions))
+        )
 
-    def _from_memory(self, user_id: str | None, limit: int, *, is_degraded: bool) -> ServedList:
+    def _from_memory(self, asked: Asked, *, is_degraded: bool) -> ServedList:
         """The popular items that are in memory, where the online store cannot be asked or holds nothing yet.
 
         Raises:
@@ -154,10 +153,8 @@ class Answers:
         if in_use is not None:
             popular = in_use.popular
         if not popular:
-            detail = "nothing can be served yet: no list is published, and no model is in memory"
-            raise ProblemError(503, "nothing-to-serve", detail, headers=RETRY)
+            raise nothing_to_serve()
         self._counted["memory"].inc()
-        hidden = self._services.overlays.bought_meanwhile(user_id) if user_id is not None else set()
         snapshot = self._services.live.snapshot
         if in_use is not None:
             origin = replace(self._origin(StoredList(in_use, [], is_own=False, arm="")), is_degraded=is_degraded)
@@ -165,7 +162,8 @@ class Answers:
             arm = next(iter(snapshot.arms))
             versions = tuple((name, str(one)) for name, one in snapshot.in_use.items() if name == FALLBACK_FAMILY)
             origin = Origin(None, snapshot.as_of, arm, versions, is_fallback=True, is_degraded=is_degraded)
-        items = [item for item in popular if item not in hidden][:limit]
+        user_id = asked.user_id
+        items = (popular if user_id is None else self._without_untold(user_id, popular))[: asked.limit]
         return ServedList(_request_id(), user_id, origin, items, [FALLBACK_FAMILY] * len(items))
 
     def _require_arm(self, arm: str | None) -> None:
@@ -193,9 +191,15 @@ class Answers:
         versions = tuple(sorted((family, str(live.version.version)) for family, live in models.items()))
         return Origin(None, snapshot.as_of, whom.arm, versions, is_fallback, is_degraded)
 
-    def _noted(self, served: ServedList, surface: str | None) -> ServedList:
-        self._services.note_served(served, surface or DEFAULT_SURFACE)
+    def _noted(self, served: ServedList, asked: Asked) -> ServedList:
+        self._services.note_served(served, asked.surface or DEFAULT_SURFACE)
         return served
+
+
+def nothing_to_serve() -> ProblemError:
+    """What to answer while there is nothing."""
+    detail = "nothing can be served yet: no list is published, and no model is in memory"
+    return ProblemError(503, "nothing-to-serve", detail, headers=RETRY)
 
 
 _PROCESS, _COUNT = secrets.token_hex(8), count()

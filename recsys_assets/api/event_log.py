@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from recsys_assets.features.lately import day_of
 from resources.landing import sync_folder
 
 Kind = Literal["events", "impressions", "served"]
@@ -93,18 +94,11 @@ class EventLog:
         Raises:
             EventLogError: The disk refused.
         """
-        if entries and self.day_of(entries[0].occurred_at) == self.day_of(entries[-1].occurred_at):
-            with self._promising_nothing():
-                self._append_to(self.day_of(entries[0].occurred_at), entries, is_durable=False)
-        else:
-            self._append_by_day(entries, is_durable=False)
+        self._append_by_day(entries, is_durable=False)
 
     def day_of(self, moment: datetime) -> date:
-        """The day on which a moment lies; the first and the last that there are, they lie on as they are written."""
-        try:
-            return moment.astimezone(self.zone).date()
-        except OverflowError:
-            return moment.date()
+        """The day on which a moment lies."""
+        return day_of(moment, self.zone)
 
     def is_over(self, day: date) -> bool:
         """Whether a day takes no more events, so that it can be landed."""
@@ -170,9 +164,7 @@ class EventLog:
     def _append_to(self, day: date, entries: Sequence[Entry], *, is_durable: bool) -> bool:
         """Append to the segments of a day; False where it has been landed meanwhile."""
         folder = self.folder / str(day)
-        if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-            sync_folder(self.folder)
+        folder.mkdir(parents=True, exist_ok=True)
         with locked(folder, fcntl.LOCK_SH):
             if (folder / LANDED).exists():
                 return False
@@ -187,7 +179,8 @@ class EventLog:
         if (day, kind) not in self._segments:
             path = self.folder / str(day) / f"{kind}-{uuid.uuid4().hex}.jsonl"
             self._segments[day, kind] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-            sync_folder(path.parent)
+            for folder in (path.parent, self.folder, self.folder.parent):  # whoever made them may not be so far yet
+                sync_folder(folder)
         return self._segments[day, kind]
 
     def _close_landed(self, in_use: Collection[date]) -> None:

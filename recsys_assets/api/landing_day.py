@@ -8,52 +8,24 @@ same rows again. The files have the canonical columns, see `ingestion.api_files`
 import fcntl
 import gzip
 import io
-import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 
-from recsys_assets.api.event_log import LANDED, EventLog, Kind, locked
-from recsys_assets.columns import EVENTS, IMPRESSIONS, Table
+from recsys_assets.api.event_log import LANDED, EventLog, locked
+from recsys_assets.api.segments import SCHEMAS, days_of, read_segments
 from recsys_assets.ingestion.api_files import IDENTITY, api_file
-from resources.landing import Landing, sync_folder
+from resources.landing import Landing, LocalLanding
 
 REMEMBERED_DAYS = 7
 """How long the ids of a landed day are known, so that a late retry is told that it was accepted."""
 LOGGER = logging.getLogger(__name__)
 IMPRESSION_KEY, KEY_SEPARATOR = ["request_id", "item_id", "position"], "\x1f"
 """What makes an impression the same one when it is sent again."""
-MOMENTS = ("occurred_at", "shown_at")
-"""They stay as they were written: ingestion reads them, and rejects by them."""
-
-
-def _written(table: Table, *before: str) -> pl.Schema:
-    """The columns of a table as they are written into the log, after some texts."""
-    texts = pl.Schema(dict.fromkeys((*before, *MOMENTS), pl.String()))
-    names = (*before, *(name for name in table.schema.names() if name != "ds"))
-    return pl.Schema([(name, texts.get(name) or table.schema[name]) for name in names])
-
-
-SCHEMAS: Mapping[Kind, pl.Schema] = {
-    "events": _written(EVENTS, IDENTITY),
-    "impressions": _written(IMPRESSIONS),
-    "served": pl.Schema(
-        {
-            "request_id": pl.String(),
-            "user_id": pl.String(),
-            "shown_at": pl.String(),
-            "surface": pl.String(),
-            "arm": pl.String(),
-            "as_of": pl.String(),
-            "item_ids": pl.List(pl.String),
-            "sources": pl.List(pl.String),
-            "versions": pl.List(pl.Struct({"family": pl.String(), "version": pl.String})),
-        }
-    ),
-}
 SourcesOf = Callable[[date, pl.Series], pl.DataFrame]
 """(as-of day, user ids) to user_id, item_id, source: what brought the items of published lists."""
 
@@ -73,7 +45,7 @@ def land_finished(log: EventLog, landing: Landing, sources_of: SourcesOf) -> dic
         LandingError: The landing takes no files; the day is tried again.
     """
     landed = {}
-    for day, folder in _days(log.folder):
+    for day, folder in days_of(log.folder):
         if not log.is_over(day):
             continue
         if (folder / LANDED).exists():
@@ -86,18 +58,17 @@ def land_finished(log: EventLog, landing: Landing, sources_of: SourcesOf) -> dic
 
 
 def _land(day: date, folder: Path, landing: Landing, sources_of: SourcesOf) -> int:
-    events = _read(folder, "events").unique(IDENTITY, keep="first", maintain_order=True)
-    posted = _read(folder, "impressions")
-    shown = pl.concat([posted, expanded(_read(folder, "served"), sources_of)])
+    events = read_segments(folder, "events").unique(IDENTITY, keep="first", maintain_order=True)
+    posted = read_segments(folder, "impressions")
+    shown = pl.concat([posted, expanded(read_segments(folder, "served"), sources_of)])
     shown = shown.unique(IMPRESSION_KEY, keep="first", maintain_order=True)
     for table, rows in (("events", events), ("impressions", shown)):
         if not rows.is_empty():
             landing.write(api_file(table, day), _as_file(rows))
-    unfinished = folder / f".{LANDED}"
     ids = [events[IDENTITY], posted.select(pl.concat_str(IMPRESSION_KEY, separator=KEY_SEPARATOR)).to_series()]
-    pl.DataFrame({IDENTITY: pl.concat([one.alias(IDENTITY) for one in ids])}).write_parquet(unfinished)
-    unfinished.replace(folder / LANDED)
-    sync_folder(folder)
+    marker = io.BytesIO()
+    pl.DataFrame({IDENTITY: pl.concat([one.alias(IDENTITY) for one in ids])}).write_parquet(marker)
+    LocalLanding(root=str(folder)).write(LANDED, marker.getvalue())  # durable before the segments go
     LOGGER.info("landed %s: %s events, %s impressions", day, events.height, shown.height)
     return events.height + shown.height
 
@@ -171,53 +142,9 @@ def _with_versions(rows: pl.DataFrame) -> pl.DataFrame:
     return known.with_columns(family=pl.when(pl.col("version").is_not_null()).then("family"))
 
 
-def _read(folder: Path, kind: Kind) -> pl.DataFrame:
-    """All whole lines of a day's segments of a kind."""
-    frames = [pl.DataFrame(schema=SCHEMAS[kind])]
-    for path in sorted(folder.glob(f"{kind}-*.jsonl")):
-        data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if whole:
-            frames.append(_parsed(whole, kind, path))
-    return pl.concat(frames)
-
-
-def _parsed(lines: bytes, kind: Kind, path: Path) -> pl.DataFrame:
-    try:
-        return pl.read_ndjson(io.BytesIO(lines), schema=SCHEMAS[kind])
-    except pl.exceptions.PolarsError:  # the disk has lost what it had promised to keep
-        kept = list(_sound(lines))
-        LOGGER.exception("%s: %s of %s lines cannot be read", path, lines.count(b"\n") - len(kept), lines.count(b"\n"))
-        return (
-            pl.read_ndjson(io.BytesIO(b"\n".join(kept)), schema=SCHEMAS[kind])
-            if kept
-            else pl.DataFrame(schema=SCHEMAS[kind])
-        )
-
-
-def _sound(lines: bytes) -> Iterator[bytes]:
-    for line in lines.splitlines():
-        try:
-            is_sound = isinstance(json.loads(line), dict)
-        except ValueError:
-            is_sound = False
-        if is_sound:
-            yield line
-
-
 def _clear(log: EventLog, day: date, folder: Path) -> None:
     """Remove the segments of a landed day, and all of it when nobody sends retries any more."""
-    is_old = log.day_of(log.clock()) - day > timedelta(days=REMEMBERED_DAYS)
-    for path in folder.iterdir():
-        if is_old or path.suffix == ".jsonl":
-            path.unlink(missing_ok=True)
-    if is_old:
-        folder.rmdir()
-
-
-def _days(folder: Path) -> Iterator[tuple[date, Path]]:
-    for path in sorted(folder.glob("????-??-??")):
-        try:
-            yield date.fromisoformat(path.name), path
-        except ValueError:
-            continue
+    for path in folder.glob("*.jsonl"):  # first: without the marker they would be landed once more
+        path.unlink(missing_ok=True)
+    if log.day_of(log.clock()) - day > timedelta(days=REMEMBERED_DAYS):
+        shutil.rmtree(folder, ignore_errors=True)  # another process may be doing the same

@@ -15,10 +15,9 @@ import polars as pl
 from recsys_assets.api.components import Components
 from recsys_assets.columns import ELIGIBLE_ITEMS
 from recsys_assets.composing import BlendRule
-from recsys_assets.experiments import arms_on, versions_of_arm, weights_of_arm
+from recsys_assets.experiments import arms_on, unusable_versions, versions_of_arm, weights_of_arm
 from recsys_assets.exposure import Arm
 from recsys_assets.features.store import FeatureStore
-from recsys_assets.models.artifact import ArtifactError
 from recsys_assets.models.catalogue import ConfiguredFamily, configured_families
 from recsys_assets.models.composition import PLAIN
 from recsys_assets.models.family import Model
@@ -87,13 +86,18 @@ class Snapshot:
         return weights_of_arm(self.arms[arm], self.weights)
 
     def models_of(self, arm: str) -> dict[str, LiveModel]:
-        """Family to the model that ranks for an arm: those that its blend weighs, and the fallback."""
+        """Family to the model that ranks for an arm: those that its blend weighs, and the fallback.
+
+        A family of which the arm's version is not in memory ranks for nobody in it; the fallback in use always does.
+        """
         versions = versions_of_arm(self.arms[arm], self.in_use)
         wanted = {*self.blend_of(arm), FALLBACK_FAMILY}
         chosen = {
-            family: self.models.get((family, version)) for family, version in versions.items() if family in wanted
+            family: self.models[family, version]
+            for family, version in versions.items()
+            if family in wanted and (family, version) in self.models
         }
-        return {family: model for family, model in chosen.items() if model is not None}
+        return {FALLBACK_FAMILY: self.models[FALLBACK_FAMILY, self.in_use[FALLBACK_FAMILY]], **chosen}
 
 
 class LiveModels:
@@ -128,28 +132,29 @@ class LiveModels:
 
     def watch(self) -> None:
         """Look whether something has changed, and hold it; what cannot be read leaves what there is."""
-        self._renew(CATALOGUE, self._with_catalogue)
-        self._renew(MODELS, self._with_models)
+        renewed = self._renewed(CATALOGUE, self._with_catalogue, self.snapshot)
+        self.snapshot = self._renewed(MODELS, self._with_models, renewed)
 
-    def _renew(self, component: str, read: Callable[[], Snapshot]) -> None:
+    def _renewed(self, component: str, renew: Callable[[Snapshot], Snapshot], snapshot: Snapshot) -> Snapshot:
         try:
-            self.snapshot = read()
+            return renew(snapshot)
         except Exception as error:
             LOGGER.exception("%s cannot be renewed; what there was goes on serving", component)
             detail = f"cannot be renewed ({type(error).__name__}); the log says more, and is not open to everybody"
             self._components.tell(component, detail, is_well=False)
+            return snapshot
 
-    def _with_catalogue(self) -> Snapshot:
+    def _with_catalogue(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot with the catalogue of the newest published day, or of the newest there is."""
         generation = self._generation()
         stored = self._lake.days(ELIGIBLE_ITEMS.name)
         day = generation.as_of if generation is not None and generation.as_of in stored else max(stored, default=None)
         if day is None:
             self._components.tell(CATALOGUE, "there is none yet; `recsys run` makes it", is_well=False)
-            return self.snapshot
+            return snapshot
         version = (day, self._lake.version(ELIGIBLE_ITEMS.name))
         snapshot = replace(
-            self.snapshot,
+            snapshot,
             weights=serving_weights(self._lake, self._platform, day),
             rule=serving_rule(self._lake, self._platform, day),
             arms=arms_on(self._platform, day + ONE_DAY),
@@ -166,56 +171,59 @@ class LiveModels:
         self._components.tell(CATALOGUE, detail, is_well=not snapshot.eligible.is_empty())
         return snapshot
 
-    def _with_models(self) -> Snapshot:
-        """The snapshot with every model in use, and those that arms name; a model that cannot be loaded stays."""
-        held, in_use, trouble = dict(self.snapshot.models), {}, []
+    def _with_models(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with every model in use, and those that arms name; what cannot be loaded leaves the old one."""
+        named, trouble = self._named(snapshot.arms)
         wanted: dict[tuple[str, int], LiveModel] = {}
-        for name, family in self._families.items():
-            before = self.snapshot.in_use.get(name)
+        in_use = {}
+        for name in self._families:
             version = self._registry.approved(name)
             if version is None:
                 continue
-            try:
-                wanted[name, version.version] = self._loaded(held, family, version)
-                in_use[name] = version.version
-            except (ArtifactError, RegistryError):
-                LOGGER.exception("%s version %s cannot be loaded", name, version.version)
-                trouble.append(f"{name} version {version.version}")
-                if before is not None:
-                    wanted[name, before] = held[name, before]
-                    in_use[name] = before
-        for name, number in {one for arm in self.snapshot.arms.values() for one in (arm.versions or {}).items()}:
-            try:
-                wanted[name, number] = self._loaded(held, self._families[name], self._usable(name, number))
-            except (ArtifactError, RegistryError):
-                LOGGER.exception("%s version %s, which an arm names, cannot be loaded", name, number)
-                trouble.append(f"{name} version {number}")
-        snapshot = replace(self.snapshot, models=wanted, in_use=in_use)
-        detail = ", ".join(f"{name} {version}" for name, version in sorted(in_use.items())) or "none is approved yet"
-        if trouble:
-            detail += f"; cannot be loaded, see the log: {', '.join(trouble)}"
-        self._components.tell(MODELS, detail, is_well=not trouble and FALLBACK_FAMILY in in_use)
-        return snapshot
+            model = self._loaded(snapshot, version, trouble)
+            if model is None and name in snapshot.in_use:
+                model = snapshot.models[name, snapshot.in_use[name]]
+            if model is not None:
+                in_use[name] = model.version.version
+                wanted[name, model.version.version] = model
+        for version in named:
+            model = self._loaded(snapshot, version, trouble)
+            if model is not None:
+                wanted[version.family, version.version] = model
+        held = ", ".join(f"{name} {version}" for name, version in sorted(in_use.items())) or "none is approved yet"
+        is_well = not trouble and FALLBACK_FAMILY in in_use
+        self._components.tell(MODELS, "; ".join([held, *trouble]), is_well=is_well)
+        return replace(snapshot, models=wanted, in_use=in_use)
 
-    def _usable(self, name: str, number: int) -> ModelVersion:
-        """A version that an arm names.
+    def _named(self, arms: Mapping[str, Arm]) -> tuple[list[ModelVersion], list[str]]:
+        """The versions that arms name and that may serve; and what is wrong with the others."""
+        named = {one for arm in arms.values() for one in (arm.versions or {}).items()}
+        found = {one: self._version(*one) for one in sorted(named)}
 
-        Raises:
-            RegistryError: There is none, or it may not serve.
-        """
-        version = self._registry.version(name, number)
-        if version.status != "Approved":
-            raise RegistryError(f"{name} version {number} is {version.status}, and an arm names it")
-        return version
+        def status_of(family: str, number: int) -> str | None:
+            version = found[family, number]
+            return None if version is None else version.status
 
-    def _loaded(
-        self, held: Mapping[tuple[str, int], LiveModel], family: ConfiguredFamily, version: ModelVersion
-    ) -> LiveModel:
-        """The model of a version, from memory where it is there."""
-        known = held.get((family.name, version.version))
+        usable = [one for one in found.values() if one is not None and one.status == "Approved"]
+        return usable, unusable_versions(arms, status_of)
+
+    def _version(self, family: str, number: int) -> ModelVersion | None:
+        try:
+            return self._registry.version(family, number)
+        except RegistryError:  # there is none
+            return None
+
+    def _loaded(self, snapshot: Snapshot, version: ModelVersion, trouble: list[str]) -> LiveModel | None:
+        """The model of a version, from memory where it is there; None, and trouble, where it cannot be loaded."""
+        known = snapshot.models.get((version.family, version.version))
         if known is not None and known.version.run_id == version.run_id:
             return known
-        model = load_release(self._registry, family.family, version).model
+        try:
+            model = load_release(self._registry, self._families[version.family].family, version).model
+        except Exception:
+            LOGGER.exception("%s version %s cannot be loaded", version.family, version.version)
+            trouble.append(f"{version.family} version {version.version} cannot be loaded, the log says why")
+            return None
         self.reloads += 1
-        LOGGER.info("%s version %s is loaded", family.name, version.version)
-        return LiveModel(version, Ranker.of(model, self.snapshot.eligible))
+        LOGGER.info("%s version %s is loaded", version.family, version.version)
+        return LiveModel(version, Ranker.of(model, snapshot.eligible))

@@ -6,9 +6,10 @@ write their figures into that folder, and whoever is asked adds them up.
 
 import os
 import time
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -35,24 +36,36 @@ class Metrics:
         self.generation_day = Gauge(
             "recsys_generation_as_of_seconds",
             "The last day that the generation in use knows, as seconds since 1970.",
-            multiprocess_mode="max",
+            multiprocess_mode="livemax",
             registry=here,
         )
         self.is_well = Gauge(
             "recsys_component_is_well",
             "Whether a component is well.",
             ("component",),
-            multiprocess_mode="min",
+            multiprocess_mode="livemin",
             registry=here,
         )
 
     def text(self) -> bytes:
         """All of it, of all workers."""
-        if not os.environ.get(MULTIPROCESS_FOLDER):
+        folder = os.environ.get(MULTIPROCESS_FOLDER)
+        if not folder:
             return generate_latest(self.registry)
+        _let_the_dead_be(Path(folder))
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
+
+
+def _let_the_dead_be(folder: Path) -> None:
+    """Drop the gauges of workers that are gone: they would say for ever how these were. Their counts stay."""
+    workers = {int(path.stem.rpartition("_")[2]) for path in folder.glob("gauge_live*_*.db")}
+    for worker in workers:
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            mark_process_dead(worker, str(folder))  # type: ignore[no-untyped-call]
 
 
 class Measured:

@@ -1,14 +1,22 @@
-"""What users just did, told to the online store at once; while it is gone, kept here and told when it is back."""
+"""What users just did, told to the online store at once; what it has missed it is told when it is back.
+
+The event log has everything for good. So whatever got lost on the way (a process was killed before it had told, more
+waited than is kept, the store came back empty) is told again from there.
+"""
 
 import threading
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from itertools import islice
 
 from recsys_assets.api.store_guard import StoreGoneError, StoreGuard
-from recsys_assets.serving.overlay import Overlaid, bought, remember
+from recsys_assets.serving.keys import OVERLAYS_TOLD
+from recsys_assets.serving.overlay import Overlaid, remember
 
 MOST_KEPT = 100_000
-"""Events kept while the store is gone; beyond, the oldest are dropped here. The event log has them all the same."""
+"""Deeds kept here while the store is gone; what is beyond waits in the event log alone."""
+TOLD_AT_ONCE = 1_000
+USERS_AT_ONCE = 200
 
 
 class Overlays:
@@ -16,32 +24,91 @@ class Overlays:
 
     Args:
         guard: The online store.
+        keep_days: How long it remembers.
+        in_log: Reads from the event log what users did on days that have not landed.
+        most_kept: Deeds kept while the store is gone.
     """
 
-    def __init__(self, guard: StoreGuard) -> None:
-        self._guard = guard
-        self._untold: deque[Overlaid] = deque(maxlen=MOST_KEPT)
-        self._lock = threading.Lock()
+    def __init__(
+        self,
+        guard: StoreGuard,
+        keep_days: int,
+        in_log: Callable[[], Iterable[Overlaid]],
+        most_kept: int = MOST_KEPT,
+    ) -> None:
+        self._guard, self._keep_days, self._in_log, self._most_kept = guard, keep_days, in_log, most_kept
+        self._untold: dict[str, list[Overlaid]] = {}
+        self._kept = 0
+        self._must_repeat = True  # nobody knows what the process before has told
+        self._lock, self._catching_up = threading.Lock(), threading.Lock()
 
-    def tell(self, events: Sequence[Overlaid]) -> None:
+    def tell(self, deeds: Sequence[Overlaid]) -> None:
         """Tell the store, now or when it is back."""
         try:
-            with self._guard.asking() as client:
-                remember(client, events)
+            self._tell(deeds)
         except StoreGoneError:
-            with self._lock:
-                self._untold.extend(events)
+            self._keep(deeds)
+
+    def untold(self, user_id: str) -> Sequence[Overlaid]:
+        """What a user did that the store does not know yet."""
+        if not self._untold:
+            return ()
+        with self._lock:
+            return tuple(self._untold.get(user_id, ()))
 
     def catch_up(self) -> None:
         """Tell what the store has missed, where it is there."""
-        if not self._untold or not self._guard.is_there:
-            return
-        with self._lock:
-            events = list(self._untold)
-            self._untold.clear()
-        self.tell(events)
+        with self._catching_up, suppress(StoreGoneError):
+            if self._must_repeat or self._has_forgotten():
+                self._repeat()
+            while waiting := self._waiting():
+                self._tell([one for deeds in waiting.values() for one in deeds])
+                self._let_go(waiting)
 
-    def bought_meanwhile(self, user_id: str) -> set[str]:
-        """What a user has bought that the store does not know yet."""
+    def _tell(self, deeds: Sequence[Overlaid]) -> None:
+        if deeds:
+            with self._guard.asking() as client:
+                remember(client, deeds, self._keep_days)
+
+    def _has_forgotten(self) -> bool:
+        """Whether the store has come back without its memory."""
+        with self._guard.asking() as client:
+            return not client.exists(OVERLAYS_TOLD)
+
+    def _repeat(self) -> None:
+        """Tell everything that is in the log."""
+        self._must_repeat = False  # unless more is dropped from now on
+        try:
+            with self._guard.asking() as client:
+                client.set(OVERLAYS_TOLD, 1)  # first: a full store refuses it too, and other workers need not repeat
+            deeds = iter(self._in_log())
+            while some := list(islice(deeds, TOLD_AT_ONCE)):
+                self._tell(some)
+        except BaseException:
+            self._must_repeat = True
+            raise
+
+    def _keep(self, deeds: Sequence[Overlaid]) -> None:
         with self._lock:
-            return bought([one for one in self._untold if one.user_id == user_id])
+            room = self._most_kept - self._kept
+            if len(deeds) > room:
+                self._must_repeat = True
+            for one in deeds[:room]:
+                self._untold.setdefault(one.user_id, []).append(one)
+            self._kept += min(len(deeds), room)
+
+    def _waiting(self) -> dict[str, list[Overlaid]]:
+        """Some users, with all that waits of them."""
+        with self._lock:
+            return {user: list(deeds) for user, deeds in islice(self._untold.items(), USERS_AT_ONCE)}
+
+    def _let_go(self, told: dict[str, list[Overlaid]]) -> None:
+        """Forget what has been told; what came meanwhile stands behind it."""
+        with self._lock:
+            for user, deeds in told.items():
+                rest = self._untold[user][len(deeds) :]
+                if rest:
+                    self._untold[user] = rest
+                else:
+                    del self._untold[user]
+                self._kept -= len(deeds)

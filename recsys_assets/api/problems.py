@@ -26,6 +26,8 @@ DETAILS = {
     HTTPStatus.BAD_REQUEST: "the body cannot be read as JSON; deeply nested JSON is refused too",
 }
 
+NOT_SENT_AS_JSON = "send JSON, and say so by the header `Content-Type: application/json`"
+
 
 class FieldError(BaseModel):
     """One value that is wrong."""
@@ -84,8 +86,10 @@ def handle_problems(app: FastAPI) -> None:
         return problem_response(503, "overloaded", str(error), headers={"Retry-After": RETRY_SECONDS})
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         errors = [{"place": _place(one["loc"]), "detail": str(one["msg"])} for one in error.errors()]
+        if errors and errors[0]["place"] == "body" and "json" not in request.headers.get("content-type", ""):
+            errors = [{"place": "body", "detail": NOT_SENT_AS_JSON}]
         detail = f"{len(errors)} values of the request cannot be used" if len(errors) > 1 else _sentence(errors)
         return problem_response(422, "invalid-request", detail, errors=errors[:MOST_ERRORS])
 

@@ -3,13 +3,14 @@
 Who the user is, and what the online store knows of them, is put together in `viewers`.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
 
 from recsys_assets.api.live_models import LiveModel, Snapshot
+from recsys_assets.api.stored_lists import AskHidden
 from recsys_assets.columns import EXCLUSIONS
 from recsys_assets.composing import Composition
 from recsys_assets.features.assortment import NO_ASSORTMENT, OWNED, Assortment, assortment_of
@@ -28,7 +29,6 @@ An item that is left out moves the others up in the list of its family, so leavi
 NONE = OneList([], [])
 _LISTS = {**RANKED_SCHEMA, "is_fallback": pl.Boolean()}
 _EXCLUSIONS = {name: dtype for name, dtype in EXCLUSIONS.schema.items() if name != "ds"}
-AskHidden = Callable[[list[str]], Collection[str]]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """`/v1/events`: what users did and saw, durable and seen by the next list before it is answered."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from fastapi import APIRouter
@@ -9,7 +9,7 @@ from recsys_assets.api.event_log import Entry, EventLogError
 from recsys_assets.api.landing_day import IMPRESSION_KEY, KEY_SEPARATOR
 from recsys_assets.api.problems import ProblemError, problems
 from recsys_assets.api.schemas import Accepted, Event, Impression, PostedEvents, Refused
-from recsys_assets.api.services import Services
+from recsys_assets.api.services import Posted, Services
 from recsys_assets.serving.overlay import Overlaid
 
 RETRY = {"Retry-After": "5"}
@@ -36,12 +36,9 @@ def add_event_routes(router: APIRouter, services: Services) -> None:
         if not entries:
             return Accepted(accepted=0, refused=[])
         try:
-            answers = await services.accepted.ask(entries)
+            answers = await services.accepted.ask(Posted(entries, [*map(_deed, posted.events)]))
         except EventLogError as error:
             raise ProblemError(503, "not-stored", f"{error}; send them again", headers=RETRY) from error
-        taken = [event for event, answer in zip(posted.events, answers, strict=False) if answer == "accepted"]
-        if taken:
-            await services.workers.run(services.overlays.tell, _overlaid(taken))
         for answer in set(answers):
             services.metrics.events.labels(answer).inc(answers.count(answer))
         return Accepted(
@@ -77,5 +74,5 @@ def _utc(moment: datetime) -> datetime:
         return moment.replace(tzinfo=UTC)
 
 
-def _overlaid(events: Sequence[Event]) -> list[Overlaid]:
-    return [Overlaid(one.user_id, one.item_id, one.event_type, _utc(one.occurred_at)) for one in events]
+def _deed(event: Event) -> Overlaid:
+    return Overlaid(event.user_id, event.item_id, event.event_type, _utc(event.occurred_at))

@@ -1,6 +1,5 @@
 """`/health/live`, `/health/ready` and `/metrics`: for those who run the API."""
 
-from datetime import datetime, time
 from enum import Enum
 from typing import Literal
 
@@ -54,21 +53,11 @@ def add_health_routes(router: APIRouter, services: Services) -> None:
     )
     def metrics() -> Response:
         """Requests, lists, events, loads, and the state of the components, of all workers."""
-        _gauge(services)
+        services.measure()
         return Response(services.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _status(services: Services) -> Status:
-    can_serve = bool(services.popular) or (services.guard.is_there and services.lists.in_use is not None)
-    if not can_serve:
+    if not services.can_serve:
         return "unready"
     return "ready" if all(state.is_well for state in services.components.states().values()) else "degraded"
-
-
-def _gauge(services: Services) -> None:
-    for name, state in services.components.states().items():
-        services.metrics.is_well.labels(name).set(state.is_well)
-    in_use = services.lists.in_use
-    if in_use is not None:
-        end = datetime.combine(in_use.generation.as_of, time(), services.platform.zone)
-        services.metrics.generation_day.set(end.timestamp())

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field, create_model
 
-from recsys_assets.api.answering import Answers
+from recsys_assets.api.answering import Answers, Asked, nothing_to_serve
 from recsys_assets.api.problems import ProblemError, problems
 from recsys_assets.api.quick_route import quick_route
 from recsys_assets.api.schemas import LONGEST_ID, RankRequest, Recommendations, Recommended, SimilarItems
 from recsys_assets.api.served_lists import ServedList, as_json
 from recsys_assets.api.services import Services
 from recsys_assets.api.similar import similar_items
-from recsys_assets.api.viewers import Session
+from recsys_assets.serving.overlay import Overlaid
 
 JSON = "application/json"
 TAGS: list[str | Enum] = ["recommendations"]
@@ -49,7 +49,7 @@ def add_list_routes(router: APIRouter, services: Services) -> None:
     longest = services.platform.recommendations.list_length
     usual = min(USUAL, longest)
     _add_stored_lists(router, answers, longest, usual)
-    _add_ranked_lists(router, answers, longest, usual)
+    _add_ranked_lists(router, services, answers, longest, usual)
     _add_similar_items(router, services, longest, usual)
 
 
@@ -57,8 +57,8 @@ def _add_stored_lists(router: APIRouter, answers: Answers, longest: int, usual: 
     Limit = Annotated[int, Query(ge=1, le=longest, description="how many items")]  # noqa: N806 - a type
 
     async def published(asked: Any) -> Response:
-        served = await answers.published(asked.user_id, asked.limit, asked.arm, asked.surface, explains=asked.explain)
-        return _response(served)
+        wanted = Asked(asked.user_id, asked.limit, asked.arm, asked.surface, asked.explain)
+        return _response(await answers.published(asked.user_id, wanted))
 
     limited = create_model("Limited", __base__=ListAsked, limit=(int, Field(usual, ge=1, le=longest)))
 
@@ -86,7 +86,11 @@ def _add_stored_lists(router: APIRouter, answers: Answers, longest: int, usual: 
     )
 
 
-def _add_ranked_lists(router: APIRouter, answers: Answers, longest: int, usual: int) -> None:
+def _add_ranked_lists(router: APIRouter, services: Services, answers: Answers, longest: int, usual: int) -> None:
+    Limited: Any = create_model(  # noqa: N806 - a type
+        "RankRequest", __base__=RankRequest, limit=(int, Field(usual, ge=1, le=longest, description="how many items"))
+    )
+
     @router.post(
         "/v1/recommendations",
         tags=TAGS,
@@ -94,16 +98,12 @@ def _add_ranked_lists(router: APIRouter, answers: Answers, longest: int, usual: 
         responses=problems(400, 413, 422, 503),
         summary="A list, ranked now",
     )
-    async def rank_now(asked: RankRequest) -> Response:
+    async def rank_now(asked: Limited) -> Response:
         """Ranks for a history, or for a user with what they did in this session, by the same models and rules."""
-        if asked.limit > longest and "limit" in asked.model_fields_set:
-            raise ProblemError(422, "invalid-request", f"body/limit: must be at most {longest}, the list_length")
-        limit = asked.limit if "limit" in asked.model_fields_set else usual
-        session = [Session(one.item_id, one.event_type, one.occurred_at) for one in asked.history]
-        served = await answers.ranked_now(
-            asked.user_id, session, asked.arm, limit, asked.surface, explains=asked.explain
-        )
-        return _response(served)
+        now, who = services.clock(), asked.user_id or ""
+        session = [Overlaid(who, one.item_id, one.event_type, one.occurred_at or now) for one in asked.history]
+        wanted = Asked(asked.user_id, asked.limit, asked.arm, asked.surface, asked.explain, session)
+        return _response(await answers.ranked_now(wanted))
 
 
 def _add_similar_items(router: APIRouter, services: Services, longest: int, usual: int) -> None:
@@ -118,7 +118,10 @@ def _add_similar_items(router: APIRouter, services: Services, longest: int, usua
     )
     async def similar(item_id: ItemId, limit: Limit = usual) -> SimilarItems:
         """What the model with the largest weight would recommend to somebody of whom it knows this item alone."""
-        found = await services.workers.run(similar_items, services.live.snapshot, item_id, limit)
+        snapshot = services.live.snapshot
+        if not snapshot.can_rank:
+            raise nothing_to_serve()
+        found = await services.workers.run(similar_items, snapshot, item_id, limit)
         if found is None:
             raise ProblemError(404, "unknown-item", "no such item is in the catalogue or known to a model")
         items = [Recommended(item_id=one, rank=rank) for rank, one in enumerate(found.item_ids, 1)]

@@ -79,7 +79,7 @@ class RankRequest(Asked):
     arm: Annotated[str, Field(max_length=LONGEST_ID)] | None = Field(
         None, description="rank as for this experiment arm; default: the user's own"
     )
-    limit: int = Field(20, ge=1, le=1000, description="how many items, at most `recommendations.list_length`")
+    limit: int = Field(20, ge=1, description="how many items")
     explain: bool = Field(default=False, description="say what brought each item")
     surface: Annotated[str, Field(max_length=LONGEST_ID)] | None = Field(
         None, description="where the list is shown, for the impressions"

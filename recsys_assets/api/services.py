@@ -3,9 +3,9 @@
 import gc
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from functools import cached_property
 from pathlib import Path
 
@@ -20,23 +20,25 @@ from recsys_assets.api.metrics import Metrics
 from recsys_assets.api.overlays import Overlays
 from recsys_assets.api.periodic import Periodic
 from recsys_assets.api.real_time import popular_list
+from recsys_assets.api.segments import deeds_in
 from recsys_assets.api.served_lists import ServedList, as_entry
 from recsys_assets.api.store_guard import StoreGoneError, StoreGuard
 from recsys_assets.api.stored_lists import StoredList, StoredLists
 from recsys_assets.api.workers import Workers
 from recsys_assets.columns import FINAL_RECOMMENDATIONS
 from recsys_assets.features.store import FeatureStore
-from recsys_assets.serving.generation import Generation
-from recsys_assets.serving.generations import PublicationError
-from resources.landing import Landing, LandingError
+from recsys_assets.ingestion.forgotten_in_lake import read_forgotten
+from recsys_assets.serving.generation import Generation, PublicationError
+from recsys_assets.serving.overlay import Overlaid
+from resources.landing import Landing
 from resources.model_registry import ModelRegistry
 from resources.online_store import Client
 
 LOGGER = logging.getLogger(__name__)
-EVENT_LOG, LANDING = "event_log", "landing"
+EVENT_LOG, LANDING, LISTS = "event_log", "landing", "published_lists"
 MOST_WAITING = 4_096
 MOST_RANKING = 256
-SERVED_KEPT = 200_000
+SERVED_KEPT = 50_000
 """Lists whose impressions wait to be written; beyond, they are dropped: they are figures, and no promise was made."""
 
 
@@ -77,6 +79,19 @@ class Dependencies:
     threads: int = field(default_factory=lambda: os.cpu_count() or 1)
 
 
+@dataclass(frozen=True)
+class Posted:
+    """What one request tells.
+
+    Attributes:
+        entries: What is to be kept: of events first, then of impressions.
+        deeds: What the events say that users did, in the same order.
+    """
+
+    entries: Sequence[Entry]
+    deeds: Sequence[Overlaid]
+
+
 class Services:
     """The shared parts of one process; `start` before the first request, `stop` after the last one.
 
@@ -86,16 +101,13 @@ class Services:
 
     def __init__(self, given: Dependencies) -> None:
         platform = given.store.platform
-        rules = platform.rules
         self.platform, self.clock, self.lake = platform, given.clock, given.store.lake
         self.components, self.metrics = Components(given.clock), Metrics()
         self.guard = StoreGuard(given.connect, self.components)
-        self.lists = StoredLists(
-            self.guard, refunds_take_back=rules.refunds_take_back, owned_is_excluded=rules.owned_is_excluded
-        )
+        self.lists = StoredLists(self.guard, platform.rules)
         self.live = LiveModels(given.store, given.registry, self._generation, self.components)
-        self.overlays = Overlays(self.guard)
         self.log = EventLog(given.events, platform.zone, given.clock)
+        self.overlays = Overlays(self.guard, platform.recommendations.overlay_days, self._deeds_in_log)
         self._served_segments = EventLog(given.events, platform.zone, given.clock)  # of another thread
         self.served: list[Entry] = []
         self.popular: list[str] = []
@@ -112,8 +124,8 @@ class Services:
         return Batches(self.lists.read, "stored-lists", MOST_WAITING)
 
     @cached_property
-    def accepted(self) -> Batches[Sequence[Entry], list[Answer]]:
-        """The event log; what has an answer is durable."""
+    def accepted(self) -> Batches[Posted, list[Answer]]:
+        """The event log; what has an answer is durable, and every list from now on knows of it."""
         return Batches(self._append, "event-log", MOST_WAITING)
 
     @cached_property
@@ -124,6 +136,11 @@ class Services:
     @cached_property
     def _served_log(self) -> Periodic:
         return Periodic(self._write_served, self._given.pauses.served, "served")
+
+    @property
+    def can_serve(self) -> bool:
+        """Whether anybody gets a list, if only the popular items."""
+        return bool(self.popular) or self.lists.in_use is not None
 
     def start(self) -> None:
         """Begin to watch; the store is asked before this returns, models are loaded beside the first requests."""
@@ -148,9 +165,26 @@ class Services:
         if self._given.logs_served and len(self.served) < SERVED_KEPT:
             self.served.append(as_entry(served, self.clock(), surface))
 
-    def _append(self, batch: Sequence[Sequence[Entry]]) -> list[list[Answer]]:
-        answers = iter(self._kept([entry for entries in batch for entry in entries]))
-        return [[next(answers) for _ in entries] for entries in batch]
+    def measure(self) -> None:
+        """Set the gauges; every worker does, so that whichever is asked tells of all."""
+        for name, state in self.components.states().items():
+            self.metrics.is_well.labels(name).set(state.is_well)
+        generation = self._generation()
+        if generation is not None:
+            begin = datetime.combine(generation.as_of, time(), self.platform.zone)
+            self.metrics.generation_day.set(begin.timestamp())
+
+    def _append(self, batch: Sequence[Posted]) -> list[list[Answer]]:
+        flat = iter(self._kept([entry for posted in batch for entry in posted.entries]))
+        answers = [[next(flat) for _ in posted.entries] for posted in batch]
+        told = [
+            deed
+            for posted, mine in zip(batch, answers, strict=True)
+            for deed, answer in zip(posted.deeds, mine, strict=False)  # impressions follow, which are no deeds
+            if answer == "accepted"
+        ]
+        self.overlays.tell(told)
+        return answers
 
     def _kept(self, entries: Sequence[Entry]) -> list[Answer]:
         try:
@@ -161,15 +195,29 @@ class Services:
         self.components.tell(EVENT_LOG, "takes events", is_well=True)
         return answers
 
+    def _deeds_in_log(self) -> Iterator[Overlaid]:
+        return deeds_in(self.log.folder, read_forgotten(self.lake))
+
     def _generation(self) -> Generation | None:
-        try:
-            return self.lists.look()
-        except (StoreGoneError, PublicationError):
-            return None
+        return None if self.lists.in_use is None else self.lists.in_use.generation
 
     def _watch_store(self) -> None:
         self.guard.watch()
+        self._look()
+        self.measure()
         self.overlays.catch_up()
+
+    def _look(self) -> None:
+        """See which generation is in use, also where nobody asks for a list."""
+        try:
+            in_use = self.lists.look()
+        except StoreGoneError:
+            return  # its own component says so
+        except PublicationError as error:
+            self.components.tell(LISTS, str(error), is_well=False)
+            return
+        detail = "none are published yet; `recsys run` makes them" if in_use is None else in_use.generation.name
+        self.components.tell(LISTS, detail, is_well=in_use is not None)
 
     def _watch_models(self) -> None:
         before = self.live.reloads
@@ -188,7 +236,7 @@ class Services:
         except EventLogError as error:
             self.components.tell(EVENT_LOG, str(error), is_well=False)
             return
-        except (LandingError, OSError):
+        except Exception:
             LOGGER.exception("finished days cannot be landed; they are kept and tried again")
             self.components.tell(LANDING, "finished days wait: they cannot be landed, see the log", is_well=False)
             return

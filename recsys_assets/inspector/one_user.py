@@ -10,8 +10,9 @@ import narwhals as nw
 import polars as pl
 
 from recsys_assets.features.store import FeatureStore
+from resources.at_rest import StoredTable
 from resources.engine import PolarsEngine
-from resources.lake import Days, DeltaLake, StoredTable
+from resources.lake import Days, DeltaLake
 
 
 class OneUserEngine(PolarsEngine):
@@ -23,9 +24,11 @@ class OneUserEngine(PolarsEngine):
 
     user_id: str
 
-    def scan(self, lake: DeltaLake, table: StoredTable, days: Days | None = None) -> nw.LazyFrame[Any]:
+    def scan(
+        self, lake: DeltaLake, table: StoredTable, days: Days | None = None, version: int | None = None
+    ) -> nw.LazyFrame[Any]:
         """See `Engine.scan`; the filter comes first, so that Parquet's row groups of others are not read."""
-        rows = lake.scan(table, days)
+        rows = lake.scan(table, days, version)
         if "user_id" in table.schema:
             rows = rows.filter(pl.col("user_id") == self.user_id)
         return nw.from_native(rows)

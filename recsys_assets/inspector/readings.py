@@ -11,9 +11,9 @@ from datetime import date
 from functools import lru_cache
 
 import polars as pl
-import redis
 
 from recsys_assets.columns import ELIGIBLE_ITEMS, FINAL_RECOMMENDATIONS, ITEMS, Table
+from recsys_assets.features.lately import owned
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.inspector.catalogue import Catalogue
 from recsys_assets.inspector.one_user import seen_through
@@ -23,15 +23,16 @@ from recsys_assets.models.family import Interactions
 from recsys_assets.registry.serving_versions import load_release
 from recsys_assets.serving.generation import Generation
 from recsys_assets.serving.generations import PublicationError, current, read_list
-from recsys_assets.serving.overlay import Overlaid, bought, is_since, remembered
+from recsys_assets.serving.overlay import Overlaid, is_since, remembered
 from resources.model_registry import ModelRegistry, RegistryError
+from resources.online_store import STORE_ERRORS as CLIENT_ERRORS
 from resources.online_store import Client, OnlineStoreError
 
 HUES = 6
 KEPT_MODELS = 16
 KEPT_DAYS = 2
 """The day in use, and the one before while a publication switches."""
-STORE_ERRORS = (OnlineStoreError, PublicationError, redis.RedisError)
+STORE_ERRORS = (OnlineStoreError, PublicationError, *CLIENT_ERRORS)
 MODEL_ERRORS = (ArtifactError, RegistryError)
 
 
@@ -120,10 +121,9 @@ class Readings:
         if found is None:
             return Served(InUse(self._newest_day(), None))
         generation, item_ids, is_own = found
-        rules, zone = self.platform.rules, self.platform.zone
-        kept = bought(told, refunds_take_back=rules.refunds_take_back) if rules.owned_is_excluded else ()
-        since = tuple(event for event in told if is_since(event, generation.as_of, zone))
-        return Served(InUse(generation.as_of, generation), tuple(item_ids), is_own, frozenset(kept), since)
+        kept = frozenset(owned(told, self.platform.rules))
+        since = tuple(event for event in told if is_since(event, generation.as_of, self.platform.zone))
+        return Served(InUse(generation.as_of, generation), tuple(item_ids), is_own, kept, since)
 
     def of_user(self, table: Table, day: date, user_id: str) -> pl.DataFrame:
         """The rows of a user in the partition of a day."""

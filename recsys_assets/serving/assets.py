@@ -20,7 +20,7 @@ from recsys_assets.registry.serving_versions import load_release
 from recsys_assets.serving.generation import StoreLostError
 from recsys_assets.serving.generations import Generation, newest, publish_portions
 from recsys_assets.serving.portions import portions, versions_by_arm
-from resources.engine import Engine
+from resources.engine import Engines
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry
 from resources.online_store import OnlineStore, OnlineStoreError
@@ -49,7 +49,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     def online_store(
         context: dg.AssetExecutionContext,
         lake: DeltaLake,
-        engine: Engine,
+        engine: Engines,
         model_registry: ModelRegistry,
         online_store: OnlineStore,
     ) -> dg.MaterializeResult:
@@ -64,7 +64,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
                 f"recommendations/final of {day} holds no item for anybody, so it is not published; see whether "
                 "features/eligible_items is empty, or whether any version is approved"
             )
-        store = FeatureStore(platform, lake, engine)
+        store = FeatureStore(platform, lake, engine.of("features"))
         arms = versions_by_arm(store, day)
         control = next(iter(arms.values()))
         version = model_registry.version(FALLBACK_FAMILY, int(control[FALLBACK_FAMILY]))

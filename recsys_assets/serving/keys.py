@@ -14,6 +14,8 @@ REMOVED = f"recs-removed:{{{CURRENT}}}"
 """A set: generations whose keys are removed, until none has been found any more."""
 SEQUENCE = "recs-sequence"
 """Counts publications."""
+OVERLAYS_TOLD = f"recs-overlays-told:{{{CURRENT}}}"
+"""Is there as long as the store has lost nothing of what users did lately; see `recsys_assets.api.overlays`."""
 
 
 def list_key(generation: str, user_id: str) -> str:

@@ -2,7 +2,11 @@
 
 An overlay belongs to a user, not to a generation: it outlives publications and expires by itself. It is a sorted set
 under `bought:{user_id}`: members are MessagePack arrays of event type and item id, scores the newest moment of each.
-Events for good, and their way into the landing, are the API's.
+What follows from it for a list is said by `features.lately`; events for good, and their way into the landing, are the
+API's.
+
+Whoever wants to hide all that was bought looks at everything that is `remembered`: an event that was told late may lie
+before the last day that the lists know, and be unknown to them all the same.
 """
 
 from collections.abc import Iterable, Sequence
@@ -91,24 +95,6 @@ def since(client: Client, user_id: str, as_of: date, zone: ZoneInfo) -> list[Ove
 def is_since(event: Overlaid, as_of: date, zone: ZoneInfo) -> bool:
     """Whether something was done after a day had ended."""
     return event.occurred_at.astimezone(zone).date() > as_of
-
-
-def bought(events: Iterable[Overlaid], *, refunds_take_back: bool = True) -> set[str]:
-    """The items that a user has bought and kept, and that lists must hide where owning excludes.
-
-    Whoever wants to hide all that was bought gives everything that is `remembered`: an event that was told late may lie
-    before the last day that the lists know, and be unknown to them all the same.
-
-    Args:
-        events: What one user did.
-        refunds_take_back: As in the rules: whether a refund after the purchase makes the item recommendable again.
-    """
-    last: dict[str, tuple[datetime, bool]] = {}
-    for event in events:
-        if event.event_type == "purchase" or (event.event_type == "refund" and refunds_take_back):
-            done = (event.occurred_at, event.event_type == "purchase")  # at the same moment, the purchase counts
-            last[event.item_id] = max(done, last.get(event.item_id, done))
-    return {item for item, (_, is_purchase) in last.items() if is_purchase}
 
 
 def _who(event: Overlaid) -> str:

@@ -78,7 +78,7 @@ def _portion(store: FeatureStore, day: date, users: tuple[str, str]) -> pl.DataF
         .select("user_id", "item_ids", "arm")
         .join(exclusions, on="user_id", how="left")
         .join(newest, on="user_id", how="left")
-        .with_columns(pl.col("may_see_adult").fill_null(value=not platform.rules.adult_needs_verification))
+        .with_columns(pl.col("may_see_adult").fill_null(value=False))  # no item is adult where that needs no proof
     )
     lists = [name for name, dtype in PORTION_SCHEMA.items() if isinstance(dtype, pl.List)]
     filled = portion.with_columns(pl.col(name).fill_null(pl.lit([], PORTION_SCHEMA[name])) for name in lists)

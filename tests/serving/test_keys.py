@@ -12,7 +12,7 @@ DAYS = st.dates(date(1970, 1, 1), date(2999, 12, 31))
 NAMES = st.builds(name_of, DAYS, st.integers(1, 10**12))
 TRICKY = st.sampled_from(["", ":", "20260105-1", "20260105-1:ann", "recs:20260105-1:ann", "{recs-current}", "*", "[a]"])
 USERS = st.text(max_size=20) | TRICKY
-CONTROL = {keys.CURRENT, keys.PREVIOUS, keys.GENERATIONS, keys.REMOVED, keys.SEQUENCE}
+CONTROL = {keys.CURRENT, keys.PREVIOUS, keys.GENERATIONS, keys.REMOVED, keys.SEQUENCE, keys.OVERLAYS_TOLD}
 OF_USERS = (keys.list_key, keys.filter_key, keys.known_key)
 Thing = tuple[str, str, str]
 

@@ -4,11 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recsys_assets.serving.generations import UserList, publish, remove_user
-from recsys_assets.serving.overlay import MOST_PER_USER, Overlaid, bought, remember, remembered, since
+from recsys_assets.serving.overlay import MOST_PER_USER, Overlaid, remember, remembered, since
 from resources.online_store import Client
 
 DAY = date(2026, 1, 5)
@@ -41,21 +39,6 @@ def test_only_what_was_done_after_the_day_had_ended_in_the_shops_time_zone_is_si
     assert since(store, "ann", DAY, SEOUL) == [just_after]
     assert since(store, "ann", DAY, ZoneInfo("UTC")) == []
     assert since(store, "ann", DAY - timedelta(days=1), SEOUL) == [just_before, just_after]
-
-
-def test_a_refund_takes_a_purchase_back_unless_the_rules_say_no_and_a_new_purchase_counts_again() -> None:
-    told = [event("dune", 1), event("dune", 2, "refund"), event("emma", 1), event("walden", 1, "view")]
-    assert bought(told) == {"emma"}
-    assert bought(told, refunds_take_back=False) == {"dune", "emma"}
-    assert bought([*told, event("dune", 3)]) == {"dune", "emma"}
-    assert bought([event("old", 1, "refund")]) == set()
-
-
-@given(
-    order=st.permutations([event("dune", 1), event("dune", 2, "refund"), event("emma", 2), event("emma", 1, "refund")])
-)
-def test_what_is_bought_does_not_depend_on_the_order_in_which_it_was_told(order: list[Overlaid]) -> None:
-    assert bought(order) == {"emma"}
 
 
 def test_it_expires_by_itself(store: Client) -> None:
