@@ -20,6 +20,7 @@ from recsys_assets.monitoring.experiment_assets import build_assets as experimen
 from recsys_assets.monitoring.guardrail_assets import build_assets as guardrail_assets
 from recsys_assets.platform import BUNDLED_CONFIG, Platform, load_platform
 from recsys_assets.registry.assets import build_assets as registry_assets
+from recsys_assets.remote.assets import computed_by_jobs
 from recsys_assets.serving.assets import build_assets as serving_assets
 from recsys_assets.validation.assets import build_assets as validation_assets
 from recsys_assets.validation.blend import build_assets as blend_assets
@@ -59,7 +60,7 @@ def build_definitions(
     return dg.Definitions(
         assets=dg.map_asset_specs(
             lambda spec: spec.replace_attributes(owners=[platform.owner]),
-            [asset for build in ASSET_BUILDERS for asset in build(platform)],
+            computed_by_jobs(platform, [asset for build in ASSET_BUILDERS for asset in build(platform)], resources),
         ),
         asset_checks=build_checks(platform),
         jobs=build_jobs(platform),
@@ -88,4 +89,5 @@ def defs() -> dg.Definitions:
     """What `workspace.yaml` loads: the platform and the resources of this environment."""
     allow_known_warnings()
     settings = Settings.from_env()
-    return build_definitions(configured_platform(settings), build_resources(settings))
+    platform = configured_platform(settings)
+    return build_definitions(platform, build_resources(settings, platform.engine))

@@ -16,6 +16,7 @@ from recsys_assets.columns import SOURCE_TABLES
 from recsys_assets.composing import Blend, Recommendations, require_columns
 from recsys_assets.configuration import checked, near, read_yaml
 from recsys_assets.crediting import Monitoring
+from recsys_assets.engines import EngineOfGroups
 from recsys_assets.exposure import Experiment, Guardrail, require_known, require_name, require_one_at_a_time
 from recsys_assets.mapping import Declared, SourceMapping
 from recsys_assets.reporting import DEFAULT_OWNER, Owner, Reports
@@ -93,6 +94,17 @@ class Freshness(Declared):
         if not time(0) < self.features_by <= self.lists_by:
             raise ValueError("features_by must be after midnight, and not after lists_by: lists are made of features")
         return self
+
+
+class Sensors(Declared):
+    """How often the sensors look for what is due. A landing with very many files is listed at each look."""
+
+    interval_seconds: Annotated[int, Field(ge=1)] = Field(30, description="landing, training, inference, monitoring")
+
+    @property
+    def patient_interval_seconds(self) -> int:
+        """How often is looked for what nobody waits for: late changes of old days, guardrails, the page."""
+        return 2 * self.interval_seconds
 
 
 class EventWeights(Declared):
@@ -183,6 +195,7 @@ class Platform(Declared):
     segments: Segments = Segments()
     view_checks: ViewChecks = ViewChecks()
     freshness: Freshness = Freshness()
+    sensors: Sensors = Sensors()
     hit_event: Literal["purchase", "view", "cart", "wish"] = "purchase"
     training: Training = Training()
     families: dict[str, FamilySettings]
@@ -190,6 +203,7 @@ class Platform(Declared):
     recommendations: Recommendations = Recommendations()
     monitoring: Monitoring = Monitoring()
     reports: Reports = Reports()
+    engine: EngineOfGroups = Field({}, description="one engine, or group to its engine; default: RECSYS_ENGINE")
     owner: Owner = Field(DEFAULT_OWNER, description="whom every asset and every failed run names: team:NAME, or a mail")
     keep_days: dict[str, Annotated[int, Field(ge=1)] | None] = Field(
         {}, description="newest days kept of recommendations, features, or one table of them; null: all; default: 90"

@@ -12,6 +12,7 @@ import polars as pl
 
 from recsys_assets.columns import Table
 from resources.lake import Days, DeltaLake, Spool
+from resources.staged import StagedRows
 
 
 class AssetDescription(TypedDict):
@@ -65,7 +66,7 @@ def column_lineage(table: Table) -> dict[str, Any]:
 def written(
     lake: DeltaLake,
     table: Table,
-    rows: pl.DataFrame | Spool,
+    rows: pl.DataFrame | Spool | StagedRows,
     version: int,
     check_results: Sequence[dg.AssetCheckResult] = (),
     **more: Any,

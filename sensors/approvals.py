@@ -17,7 +17,7 @@ def build_approvals_sensor(platform: Platform) -> dg.SensorDefinition:
     @dg.sensor(
         job_name="decide",
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=platform.sensors.interval_seconds,
         description="Starts `decide` when the alias, the status or an unfinished decision in MLflow is not recorded.",
     )
     def approvals_sensor(

@@ -23,7 +23,7 @@ def build_dashboard_sensor(platform: Platform) -> dg.SensorDefinition:
     @dg.sensor(
         job_name="dashboard",
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=60,
+        minimum_interval_seconds=platform.sensors.patient_interval_seconds,
         description="Starts `dashboard` when anything has changed that the page of the newest day says.",
     )
     def dashboard_sensor(

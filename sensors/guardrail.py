@@ -28,7 +28,7 @@ def build_guardrail_sensor(platform: Platform) -> dg.SensorDefinition:
     @dg.sensor(
         job_name="decide",
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=60,
+        minimum_interval_seconds=platform.sensors.patient_interval_seconds,
         description="Starts `decide` to take a version back whose online metric has certainly fallen out of its range.",
     )
     def guardrail_sensor(

@@ -27,7 +27,7 @@ def build_inference_sensor(platform: Platform) -> dg.SensorDefinition:
     @dg.sensor(
         job_name="recommend",
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=platform.sensors.interval_seconds,
         description="Starts `recommend` when features or approved versions are newer than the published lists.",
     )
     def inference_sensor(

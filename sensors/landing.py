@@ -18,7 +18,7 @@ def build_landing_sensor(platform: Platform) -> dg.SensorDefinition:
     @dg.sensor(
         job_name="ingest",
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=platform.sensors.interval_seconds,
         description="Starts `ingest` for days whose files are new or changed, and for closed days without files.",
     )
     def landing_sensor(

@@ -16,7 +16,7 @@ def build_monitoring_sensor(platform: Platform) -> dg.SensorDefinition:
     @dg.sensor(
         job_name="monitor",
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=platform.sensors.interval_seconds,
         description="Starts `monitor` for days with impressions that are not measured, or not as they are by now.",
     )
     def monitoring_sensor(context: dg.SensorEvaluationContext, lake: DeltaLake) -> list[dg.RunRequest] | dg.SkipReason:

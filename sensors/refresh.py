@@ -17,7 +17,7 @@ def build_refresh_sensor(platform: Platform) -> dg.SensorDefinition:
     @dg.sensor(
         job_name="refresh",
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=60,
+        minimum_interval_seconds=platform.sensors.patient_interval_seconds,
         description="Starts `refresh` for stored days of snapshot views that are made of something else by now.",
     )
     def refresh_sensor(context: dg.SensorEvaluationContext, lake: DeltaLake) -> list[dg.RunRequest] | dg.SkipReason:

@@ -15,7 +15,7 @@ def build_reports_sensor(platform: Platform) -> dg.SensorDefinition:
 
     @dg.sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=platform.sensors.interval_seconds,
         description="Tells Slack, or the log, of trained and decided versions, guardrails and failed runs.",
     )
     def reports_sensor(

@@ -18,7 +18,7 @@ def build_training_sensor(platform: Platform) -> dg.SensorDefinition:
     @dg.sensor(
         job_name="train",
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=platform.sensors.interval_seconds,
         description="Starts `train` for the newest slot whose days are closed and ingested.",
     )
     def training_sensor(

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-import dagster as dg
 import polars as pl
 import pytest
 import redis
@@ -29,8 +28,6 @@ from resources import embedded_valkey
 from resources.engine import SparkEngine
 from resources.model_registry import ModelRegistry
 from resources.online_store import OnlineStore
-from resources.settings import Settings
-from resources.wiring import build_engine
 
 
 @pytest.fixture(scope="session")
@@ -180,7 +177,7 @@ def s3_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
 
 @pytest.fixture(scope="session")
 def spark_engine() -> Iterator[SparkEngine]:
-    """The engine on Spark, as the wiring builds it; every other one of this test session shares its Spark session."""
+    """The engine on Spark; every other one of this test session shares its Spark session."""
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYSPARK_SUBMIT_ARGS"] = " ".join(
         [
@@ -189,13 +186,17 @@ def spark_engine() -> Iterator[SparkEngine]:
             "--conf spark.sql.codegen.wholeStage=false",
             "--conf spark.sql.codegen.factoryMode=NO_CODEGEN",  # compiling takes longer than interpreting so few rows
             "--conf spark.sql.adaptive.enabled=false",
+            "--conf spark.sql.shuffle.partitions=2",
             "pyspark-shell",
         ]
     )
-    engine = build_engine(Settings(home=Path(), lake="", landing="", engine="spark"))
-    with dg.build_resources({"engine": engine}) as resources:
-        yield resources.engine
-        resources.engine.spark.spark_session.stop()
+    engine = SparkEngine()
+    with pytest.MonkeyPatch.context() as environment:  # the tasks have the environment that Java was started with
+        environment.setenv("AWS_ACCESS_KEY_ID", "test")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        session = engine.session
+    yield engine
+    session.stop()
 
 
 # --- The model registry: its first use costs seconds, so there is one, and every test has families of its own. ---

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from recsys_assets.definitions import build_definitions, configured_platform
 from recsys_assets.platform import Platform
 from resources.dashboard_folder import DashboardFolder
-from resources.engine import Engine
+from resources.engine import Engine, Engines
 from resources.lake import DeltaLake
 from resources.landing import Landing
 from resources.model_registry import ModelRegistry
@@ -65,7 +65,7 @@ class Installation:
     @cached_property
     def resources(self) -> dict[str, Any]:
         """Resource name to resource, with secrets still unread."""
-        return build_resources(self.settings)
+        return build_resources(self.settings, self.platform.engine)
 
     @cached_property
     def instance(self) -> dg.DagsterInstance:
@@ -98,9 +98,9 @@ class Installation:
 
     @cached_property
     def engine(self) -> Engine:
-        """The engine."""
-        engine: Engine = self._ready("engine")
-        return engine
+        """What computes features."""
+        engines: Engines = self._ready("engine")
+        return engines.of("features")
 
     @cached_property
     def model_registry(self) -> ModelRegistry:
@@ -133,7 +133,8 @@ class Installation:
 
     def _ready(self, name: str) -> Any:
         """A resource with its environment variables read, as an asset would get it."""
-        return self.resources[name].process_config_and_initialize()
+        with self.resources[name].process_config_and_initialize_cm() as resource:  # one may be made of others
+            return resource  # none of them is torn down
 
     @contextmanager
     def driving(self) -> Iterator[None]:

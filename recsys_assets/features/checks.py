@@ -1,6 +1,7 @@
 """The checks that follow from a view's declaration: pure findings, with actual and threshold.
 
-What they mean for a run is said where the assets are: errors block, oddities warn.
+What must be counted is a plan, so that any engine counts it where the rows are. What a finding means for a run is
+said where the assets are: errors block, oddities warn.
 """
 
 from collections.abc import Mapping
@@ -8,8 +9,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from statistics import median
 
+import narwhals as nw
 import polars as pl
 
+from recsys_assets.features.rules import Frame
 from recsys_assets.features.view import FeatureView
 from recsys_assets.platform import ViewChecks
 
@@ -52,23 +55,29 @@ def checks_of(view: FeatureView, has_catalogue: bool) -> dict[str, str]:  # noqa
     return {name: meaning for name, meaning in (BLOCKING | WARNING).items() if name not in left_out}
 
 
-def key_findings(view: FeatureView, rows: pl.DataFrame) -> list[Finding]:
-    """Whether rows have the view's columns, complete and unique keys."""
-    declared, found = view.table.schema, rows.schema
+def schema_finding(view: FeatureView, found: pl.Schema) -> Finding:
+    """Whether rows have the columns that the view declares, each with its type."""
+    declared = view.table.schema
     wrong = sorted(name for name in {*declared, *found} if declared.get(name) != found.get(name))
-    schema = _at_most(
-        "schema_is_declared", len(wrong), 0, "columns differ" + (f": {', '.join(wrong)}" if wrong else "")
-    )
-    if wrong:
-        return [schema]
-    required = rows.select(view.table.required)
-    nulls = sum(required.null_count().row(0)) if required.width else 0
-    keys = list(view.table.primary_key)
-    twice = rows.height - sum(part.select(keys).n_unique() for part in rows.partition_by("ds"))
+    return _at_most("schema_is_declared", len(wrong), 0, "columns differ" + (f": {', '.join(wrong)}" if wrong else ""))
+
+
+def key_counts(view: FeatureView, rows: Frame) -> Frame:
+    """What `key_findings` must know of rows with the columns of a view: a plan of one row."""
+    nulls = [nw.col(name).null_count().cast(nw.Int64) for name in view.table.required]
+    counted = rows.select(nw.len().cast(nw.Int64).alias("rows"), *nulls)
+    keys = rows.select(*view.table.primary_key).unique()
+    distinct = keys.select(nw.len().cast(nw.Int64).alias("distinct_keys"))
+    in_all = nw.sum_horizontal(nw.lit(0), *(nw.col(name) for name in view.table.required)).alias("nulls")
+    return counted.select("rows", in_all).join(distinct, how="cross")
+
+
+def key_findings(view: FeatureView, counts: Mapping[str, int]) -> list[Finding]:
+    """Whether rows have complete and unique keys, by the row of `key_counts`."""
+    twice = counts["rows"] - counts["distinct_keys"]
     return [
-        schema,
-        _at_most("keys_are_complete", nulls, 0, "nulls in keys and required columns"),
-        _at_most("keys_are_unique", twice, 0, f"rows repeat the key {', '.join(keys)}"),
+        _at_most("keys_are_complete", counts["nulls"], 0, "nulls in keys and required columns"),
+        _at_most("keys_are_unique", twice, 0, f"rows repeat the key {', '.join(view.table.primary_key)}"),
     ]
 
 

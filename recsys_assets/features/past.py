@@ -150,10 +150,9 @@ class LakePast:
             made_of = self.lake.files_until(kept.source.name, day)
             if self._states.get((kept.table.name, day)) == made_of:
                 continue
-            rows = self.engine.collect(self._as_of(kept, day)).with_columns(ds=pl.lit(day))
-            self.lake.replace(
-                kept.table, rows.select(kept.table.schema.names()).sort(kept.table.primary_key), (day, day)
-            )
+            state = self._as_of(kept, day).with_columns(nw.lit(day).alias("ds")).select(kept.table.schema.names())
+            rows, _ = self.engine.compute(state, self.lake, kept.table, (day, day), kept.table.primary_key)
+            self.lake.replace(kept.table, rows, (day, day))
             record = pl.DataFrame([(day, kept.table.name, made_of)], schema=PAST_STATES.schema, orient="row")
             self.lake.replace(PAST_STATES, record, (day, day), where={"table": kept.table.name})
             written[kept.table.name] = rows.height

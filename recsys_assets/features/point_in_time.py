@@ -1,5 +1,6 @@
 """The point-in-time join: to each labelled row the values that were known at its moment. Pure; reading stays out."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,20 @@ VALUE_DAY = "_value_day"
 
 class JoinError(Exception):
     """A frame cannot be joined; the message says what is missing, what is there, and what would be right."""
+
+
+def require_joinable(
+    rows: pl.DataFrame, keys: Mapping[str, pl.DataType], columns: Sequence[str], timestamp_column: str
+) -> None:
+    """Raise JoinError unless the frame has a moment, keys of the right type, and room for the new columns."""
+    for name in (timestamp_column, *keys):
+        if name not in rows.columns:
+            raise JoinError(f"the frame has no column {name!r}; it has {', '.join(rows.columns)}")
+        if rows.schema[name] != keys.get(name, rows.schema[name]):
+            raise JoinError(f"{name}: is {rows.schema[name]}, must be {keys[name]}; cast it")
+    for name in columns:
+        if name in rows.columns:
+            raise JoinError(f"the frame has a column {name!r} already; drop or rename it")
 
 
 def last_known_day(moments: pl.Series, zone: ZoneInfo) -> pl.Series:

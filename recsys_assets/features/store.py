@@ -3,7 +3,7 @@
 Each method reads only days up to the day asked for, applies the rules, and returns rows. Nothing is written here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -20,16 +20,17 @@ from recsys_assets.features.point_in_time import (
     join_changes,
     join_snapshot,
     last_known_day,
+    require_joinable,
     value_days,
 )
-from recsys_assets.features.rules import PAIR
+from recsys_assets.features.rules import PAIR, Frame
 from recsys_assets.features.view import Applied, FeatureView, Known
 from recsys_assets.features.views import VIEWS
 from recsys_assets.features.views.genuine import history, hits
 from recsys_assets.features.views.user_profile import segments
 from recsys_assets.platform import BUNDLED_CONFIG, Platform, load_platform
 from recsys_assets.slot_window import days_between, slot_window
-from resources.engine import Engine, PolarsEngine
+from resources.engine import Engine, PolarsEngine, Portion
 from resources.lake import Days, DeltaLake
 from resources.settings import Settings
 from resources.wiring import build_resources
@@ -57,13 +58,14 @@ class FeatureStore:
     def from_env(cls) -> "FeatureStore":
         """The feature store of the installation that the environment describes, for a notebook or a script."""
         settings = Settings.from_env()
-        resources = build_resources(settings)
-        lake, engine = (resources[name].process_config_and_initialize() for name in ("lake", "engine"))
-        return cls(load_platform(settings.config or BUNDLED_CONFIG), lake, engine)
+        platform = load_platform(settings.config or BUNDLED_CONFIG)
+        resources = build_resources(settings, platform.engine)
+        lake, engines = (resources[name].process_config_and_initialize() for name in ("lake", "engine"))
+        return cls(platform, lake, engines.of("features"))
 
     # --- Views ---
 
-    def read(self, view: str, as_of: date, days: int | None = None) -> pl.DataFrame:
+    def read(self, view: str, as_of: date, days: int | None = None, users: pl.Series | None = None) -> pl.DataFrame:
         """A view as known at the end of a day.
 
         A snapshot is computed as of the day, whether or not somebody stored it. Of a view that keeps changes, the
@@ -74,6 +76,7 @@ class FeatureStore:
             view: Its name, such as `user_profile`.
             as_of: The last day that is known.
             days: Of a view that keeps changes, only the newest `days` days.
+            users: Of a snapshot of users, only the rows of these; no others are brought here.
 
         Raises:
             UnknownViewError: There is no such view.
@@ -88,7 +91,7 @@ class FeatureStore:
         if declared.keeps == "changes":
             first = date.min if days is None else as_of - timedelta(days=days - 1)
             return self.lake.scan(declared.table, (first, as_of)).collect().sort(declared.table.primary_key)
-        return self.compute(declared, as_of, as_of)
+        return self.compute(declared, as_of, as_of, users)
 
     def join(self, rows: pl.DataFrame, columns: Sequence[str], timestamp_column: str) -> pl.DataFrame:
         """Add features to labelled rows, each as it was known at the row's moment.
@@ -110,28 +113,37 @@ class FeatureStore:
                 stored that could be joined.
         """
         wanted = _by_view(columns)
-        _require_joinable(rows, wanted, timestamp_column)
+        keys = {key: view.table.schema[key] for view in map(find_view, wanted) for key in view.entity}
+        require_joinable(rows, keys, columns, timestamp_column)
         known = last_known_day(rows[timestamp_column], self.platform.zone)
         joined = rows.lazy().with_columns(known)
         for name, values in wanted.items():
             joined = self._joined(joined, rows.with_columns(known), find_view(name), values)
         return joined.drop(KNOWN_DAY).collect()
 
-    def compute(self, view: FeatureView, first: date, last: date) -> pl.DataFrame:
-        """Rows of a view for a range of days, in one lazy plan, sorted by its keys."""
-        rows = self.engine.collect(self.plan(view, first, last).frame)
+    def compute(self, view: FeatureView, first: date, last: date, users: pl.Series | None = None) -> pl.DataFrame:
+        """Rows of a view for a range of days (of these users only), in one lazy plan, sorted by its keys."""
+        rows = self.engine.collect(self._of(users, self.plan(view, first, last).frame))
         return rows.sort(view.table.primary_key)
 
-    def compute_counted(self, view: FeatureView, first: date, last: date) -> tuple[pl.DataFrame, dict[str, int]]:
-        """The same rows, and how much each rule removed as of the last day: rows, or what the rule counts."""
-        plan = self.plan(view, first, last)
-        counted = [frame for count in plan.counts.values() for frame in count.frames]
-        rows, found = self.engine.collect_with(plan.frame, counted)
-        numbers = iter(found)
-        removed = {
-            rule: next(numbers) - (0 if count.after is None else next(numbers)) for rule, count in plan.counts.items()
-        }
-        return rows.sort(view.table.primary_key), removed
+    def compute_counted(self, view: FeatureView, plan: Applied, days: Days) -> tuple[Portion, dict[str, int]]:
+        """Rows of a view, as far as they wait to be written; and how much each rule removed as of the last day.
+
+        Args:
+            view: The view.
+            plan: What `plan` made of it; `ds` may be another.
+            days: The days that its rows are of.
+
+        Returns:
+            The rows, and rule to rows, or to what else it counts.
+        """
+        parts = {rule: count.parts for rule, count in plan.counts.items()}
+        counted = dict(part for some in parts.values() for part in some)
+        keys = view.table.primary_key
+        rows, found = self.engine.compute(plan.frame, self.lake, view.table, days, keys, list(counted.values()))
+        numbers = dict(zip(counted, found, strict=True))
+        found_of = {rule: [numbers[key] for key, _ in some] for rule, some in parts.items()}
+        return rows, {rule: before - sum(after) for rule, (before, *after) in found_of.items()}
 
     def plan(self, view: FeatureView, first: date, last: date) -> Applied:
         """The plan of a view for a range of days; a snapshot is computed as of each of them."""
@@ -154,20 +166,25 @@ class FeatureStore:
 
     # --- What models are trained, judged and ranked with ---
 
-    def history(self, as_of: date, window_days: int, users: tuple[str, str] | None = None) -> pl.DataFrame:
+    def history(self, as_of: date, window_days: int, users: tuple[str, str] | pl.Series | None = None) -> pl.DataFrame:
         """What users did, weighted, as known at the end of `as_of`.
 
         Args:
             as_of: The last day that is known.
             window_days: How many days back the rows reach, `as_of` included.
-            users: Only users from this id to that one, both included; default: all. Others are not even read.
+            users: Only these, or those from one id to another, both included, when others are not even read; default:
+                all.
 
         Returns:
             user_id, item_id, day, weight; one row per user, item and day, sorted.
         """
+        some, between = (users, None) if isinstance(users, pl.Series) else (None, users)
+        return self.engine.collect(self._of(some, self.history_plan(as_of, window_days, between))).sort(*PAIR, "day")
+
+    def history_plan(self, as_of: date, window_days: int, users: tuple[str, str] | None = None) -> Frame:
+        """The rows of `history` as a lazy frame of the engine, in no order."""
         past = self._past if users is None else LakePast(self.lake, self.engine, users=users)
-        known = Known(self.platform, as_of, as_of, past)
-        return self.engine.collect(history(known, window_days).frame).sort(*PAIR, "day")
+        return history(Known(self.platform, as_of, as_of, past), window_days).frame
 
     def hits(self, first: date, last: date) -> pl.DataFrame:
         """The truth that a candidate is judged on: what users took from `first` to `last` without having had it.
@@ -190,6 +207,12 @@ class FeatureStore:
     @cached_property
     def _past(self) -> LakePast:
         return LakePast(self.lake, self.engine)
+
+    def _of(self, users: pl.Series | None, frame: Frame) -> Frame:
+        """The rows of some users."""
+        if users is None:
+            return frame
+        return frame.join(self.engine.given(pl.DataFrame({"user_id": users})), on="user_id", how="semi")
 
     def _newest_slot(self, view: FeatureView, as_of: date) -> pl.DataFrame:
         stored = self.lake.days(view.table.name)
@@ -279,19 +302,6 @@ def _by_view(columns: Iterable[str]) -> dict[str, list[str]]:
             raise UnknownViewError(f"{name} has no column {value!r}{near(value, known)}; it has {', '.join(known)}")
         wanted.setdefault(name, []).append(value)
     return wanted
-
-
-def _require_joinable(rows: pl.DataFrame, wanted: Mapping[str, Sequence[str]], timestamp_column: str) -> None:
-    """Raise JoinError unless the frame has a moment, keys of the right type, and room for the new columns."""
-    keys = {key: view.table.schema[key] for view in map(find_view, wanted) for key in view.entity}
-    for name in (timestamp_column, *keys):
-        if name not in rows.columns:
-            raise JoinError(f"the frame has no column {name!r}; it has {', '.join(rows.columns)}")
-        if rows.schema[name] != keys.get(name, rows.schema[name]):
-            raise JoinError(f"{name}: is {rows.schema[name]}, must be {keys[name]}; cast it")
-    for name in (f"{view}.{value}" for view, values in wanted.items() for value in values):
-        if name in rows.columns:
-            raise JoinError(f"the frame has a column {name!r} already; drop or rename it")
 
 
 def _has_days(view: FeatureView) -> bool:

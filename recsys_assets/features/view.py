@@ -4,7 +4,7 @@ Also what its function works with: `Known`, the lake as of a day. What the views
 `features.views`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, Literal, Protocol
@@ -87,10 +87,11 @@ class Count:
     column: str = ""
 
     @property
-    def frames(self) -> tuple[Frame, ...]:
-        """One or two plans of one number each, called `rows`."""
+    def parts(self) -> Sequence[tuple[tuple[int, str], Frame]]:
+        """One or two plans of one number each, called `rows`, beside what they count: rules share such numbers."""
         number = nw.col(self.column).sum() if self.column else nw.len()
-        return tuple(one.select(number.alias("rows")) for one in (self.before, self.after) if one is not None)
+        counted = [one for one in (self.before, self.after) if one is not None]
+        return [((id(one), self.column), one.select(number.alias("rows"))) for one in counted]
 
 
 @dataclass(frozen=True)

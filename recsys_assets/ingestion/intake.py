@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import date
 
 import polars as pl
 
-from recsys_assets.columns import SOURCE_TABLES, Table
+from recsys_assets.columns import REJECTED_ROWS, SOURCE_TABLES, Table
 from recsys_assets.ingestion.api_files import reads, sources_of
 from recsys_assets.ingestion.canonical import CanonicalRows, to_canonical
 from recsys_assets.ingestion.forgotten import ForgottenUsers
@@ -23,6 +24,21 @@ READ_AT_ONCE_BYTES = 10_000_000
 
 Compressed files grow to some ten times their size in memory, and judging takes several times that.
 """
+
+
+@dataclass(frozen=True)
+class FilePortion:
+    """Files that are read and judged together.
+
+    Attributes:
+        table: The name of the table that they feed.
+        mapping: How they are read.
+        files: Day and path of each.
+    """
+
+    table: str
+    mapping: SourceMapping
+    files: tuple[tuple[date, str], ...]
 
 
 def spool_in(
@@ -50,9 +66,10 @@ def spool_in(
         LandingError: A file cannot be fetched.
         UnreadableFileError: A file cannot be read as a whole.
     """
-    counts = []
+    counts = [nothing(REJECTED_ROWS).counts]
     for name, spool in accepted.items():
-        for rows in _judged_portions(landing, SOURCE_TABLES[name], platform, landed, forgotten):
+        for portion in portions(platform, landed, name):
+            rows = judged(portion, landing, platform, forgotten)
             spool.add(rows.accepted)
             rejected.add(rows.rejected)
             counts.append(rows.counts)
@@ -75,7 +92,8 @@ def take_in(landing: Landing, table: Table, platform: Platform, landed: Sequence
         LandingError: A file cannot be fetched.
         UnreadableFileError: A file cannot be read as a whole.
     """
-    parts = list(_judged_portions(landing, table, platform, landed))
+    found = portions(platform, landed, table.key[-1])
+    parts = [nothing(table), *(judged(portion, landing, platform) for portion in found)]
     return CanonicalRows(
         accepted=pl.concat(part.accepted for part in parts),
         rejected=pl.concat(part.rejected for part in parts),
@@ -83,40 +101,54 @@ def take_in(landing: Landing, table: Table, platform: Platform, landed: Sequence
     )
 
 
-def _judged_portions(
-    landing: Landing,
-    table: Table,
-    platform: Platform,
-    landed: Sequence[LandedDay],
-    forgotten: ForgottenUsers | None = None,
-) -> Iterator[CanonicalRows]:
-    """What became of the rows of each portion, of none at first; the counts say also what each file held."""
-    none = CanonicalRows.none(table)
-    yield replace(none, counts=none.counts.with_columns(content=pl.lit(None, pl.String)))
-    name = table.key[-1]
-    for mapping in (one for fed, one in sources_of(platform) if fed == name):
-        days = [one for one in landed if any(reads(mapping, path) for path in one.paths.get(name, ()))]
-        for portion in _portions(days, name):
-            paths = [(one.day, path) for one in portion for path in one.paths[name] if reads(mapping, path)]
-            files = [DayFile(day, path, landing.read(path)) for day, path in paths]
-            yield _judged(files, table, mapping, platform, forgotten)
+def portions(platform: Platform, landed: Sequence[LandedDay], table: str) -> Iterator[FilePortion]:
+    """The files that feed one table, in portions that are judged apart: whole days of one mapping.
+
+    Args:
+        platform: The configuration.
+        landed: The days to take in.
+        table: Its name in `recsys.yaml`.
+    """
+    for mapping in (one for fed, one in sources_of(platform) if fed == table):
+        days = [one for one in landed if any(reads(mapping, path) for path in one.paths.get(table, ()))]
+        for some in _days_at_once(days, table):
+            files = ((one.day, path) for one in some for path in one.paths[table] if reads(mapping, path))
+            yield FilePortion(table, mapping, tuple(files))
 
 
-def _judged(
-    files: Sequence[DayFile],
-    table: Table,
-    mapping: SourceMapping,
-    platform: Platform,
-    forgotten: ForgottenUsers | None,
+def judged(
+    portion: FilePortion, landing: Landing, platform: Platform, forgotten: ForgottenUsers | None = None
 ) -> CanonicalRows:
-    """What became of the rows of some files that are read by the same mapping."""
+    """What became of the rows of a portion; the counts say also what each file held.
+
+    Args:
+        portion: The files.
+        landing: Where they are.
+        platform: The configuration.
+        forgotten: People whose rows are set aside.
+
+    Raises:
+        LandingError: A file cannot be fetched.
+        UnreadableFileError: A file cannot be read as a whole.
+    """
+    contents = landing.read_all(path for _, path in portion.files)
+    files = [DayFile(day, path, data) for (day, path), data in zip(portion.files, contents, strict=True)]
+    mapping = portion.mapping
     listed = pl.DataFrame(
         [(file.ds, file.path, _content(file, mapping, platform)) for file in files],
         schema={"ds": pl.Date, "source_file": pl.String, "content": pl.String},
         orient="row",
     )
-    judged = to_canonical(read_files(files, mapping), table, mapping, platform, files=listed, forgotten=forgotten)
-    return replace(judged, counts=judged.counts.join(listed, on=["ds", "source_file"], how="left"))
+    rows = read_files(files, mapping)
+    table = SOURCE_TABLES[portion.table]
+    found = to_canonical(rows, table, mapping, platform, files=listed, forgotten=forgotten)
+    return replace(found, counts=found.counts.join(listed, on=["ds", "source_file"], how="left"))
+
+
+def nothing(table: Table) -> CanonicalRows:
+    """What became of no files, as `judged` has it."""
+    none = CanonicalRows.none(table)
+    return replace(none, counts=none.counts.with_columns(content=pl.lit(None, pl.String)))
 
 
 def _content(file: DayFile, mapping: SourceMapping, platform: Platform) -> str:
@@ -126,8 +158,8 @@ def _content(file: DayFile, mapping: SourceMapping, platform: Platform) -> str:
     return hashlib.sha256("\n".join(reading).encode() + file.data).hexdigest()[:32]
 
 
-def _portions(landed: Sequence[LandedDay], table: str) -> Iterator[list[LandedDay]]:
-    """Whole days, as many at once as are read together."""
+def _days_at_once(landed: Sequence[LandedDay], table: str) -> Iterator[list[LandedDay]]:
+    """Whole days, as many as are read together."""
     portion: list[LandedDay] = []
     size_bytes = 0
     for one in landed:

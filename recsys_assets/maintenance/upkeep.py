@@ -19,7 +19,8 @@ from recsys_assets.columns import TRAINING_SET, VIEW_DAYS
 from recsys_assets.features.views import SNAPSHOTS
 from recsys_assets.maintenance.retention import first_kept, kept_days
 from recsys_assets.platform import Platform
-from resources.lake import DeltaLake, StoredTable
+from resources.at_rest import StoredTable
+from resources.lake import DeltaLake
 
 UNUSED_HOURS = 7 * 24
 """Files of older versions stay for so long: longer than anybody reads, and than a run writes."""

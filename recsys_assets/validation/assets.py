@@ -33,7 +33,7 @@ from recsys_assets.validation.rivals import CANDIDATE_THROUGH, rivals_of
 from recsys_assets.validation.shown import log_pictures, picture, version_curves
 from recsys_assets.validation.stored_reports import seed_of, store_report
 from recsys_assets.validation.verdicts import check_results, check_specs, objections, store_verdicts
-from resources.engine import Engine
+from resources.engine import Engines
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry, ModelVersion
 
@@ -58,7 +58,7 @@ def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFa
         pool=TRAINING_POOL,
     )
     def report(
-        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine, model_registry: ModelRegistry
+        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engines, model_registry: ModelRegistry
     ) -> dg.MaterializeResult:
         window = slot_window(platform, slot_of(context))
         version = unused_version_of_slot(model_registry, family.name, window.slot)
@@ -68,7 +68,7 @@ def _report(platform: Platform, family: ConfiguredFamily, fallback: ConfiguredFa
         if family.name != fallback.name:
             newest = newest_of_slot(model_registry, fallback.name, window.slot)
             baseline = load_version(model_registry, fallback.family, newest, CANDIDATE)
-        store = FeatureStore(platform, lake, engine)
+        store = FeatureStore(platform, lake, engine.of("features"))
         holdout = holdout_of(store, window)
         rivals = rivals_of(model_registry, lake, family, version, window)
         lists, forbidden = allowed_lists(lists_of(family, candidate, baseline, holdout), holdout)

@@ -65,7 +65,7 @@ from recsys_assets.validation.weights import (
     judge_weights,
     weights_at,
 )
-from resources.engine import Engine
+from resources.engine import Engines
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry
 
@@ -110,10 +110,10 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         pool=TRAINING_POOL,
     )
     def final(
-        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine, model_registry: ModelRegistry
+        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engines, model_registry: ModelRegistry
     ) -> dg.MaterializeResult:
         window = slot_window(platform, slot_of(context))
-        store = FeatureStore(platform, lake, engine)
+        store = FeatureStore(platform, lake, engine.of("features"))
         holdout = holdout_of(store, window)
         serving = _would_serve(families, model_registry, lake, holdout, window)
         ranked, cold = (_ranked(families, serving, holdout, users) for users in (holdout.users, holdout.cold_users))

@@ -25,7 +25,7 @@ from recsys_assets.validation.served_ndcg import (
     served_users,
 )
 from recsys_assets.validation.stored_reports import seed_of
-from resources.engine import Engine
+from resources.engine import Engines
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry
 
@@ -45,10 +45,10 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         pool=TRAINING_POOL,
     )
     def served(
-        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine, model_registry: ModelRegistry
+        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engines, model_registry: ModelRegistry
     ) -> dg.MaterializeResult:
         window = slot_window(platform, slot_of(context))
-        per_user = list(_per_user(FeatureStore(platform, lake, engine), window))
+        per_user = list(_per_user(FeatureStore(platform, lake, engine.of("features")), window))
         rows = served_figures(per_user, window.slot, seed_of(window.slot))
         delta = lake.replace(SERVED_NDCG, rows, (window.slot, window.slot))
         newest = newest_served(per_user)

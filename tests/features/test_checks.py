@@ -18,8 +18,10 @@ from recsys_assets.features.checks import (
     Finding,
     catalogue_finding,
     checks_of,
+    key_counts,
     key_findings,
     row_count_finding,
+    schema_finding,
 )
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.features.view import Applied, FeatureView, Known
@@ -48,34 +50,40 @@ def against(findings: list[Finding]) -> dict[str, float]:
 # --- Keys and columns ---
 
 
+def judged(view: FeatureView, rows: pl.DataFrame) -> list[Finding]:
+    """What the checks that block find in rows with the view's columns."""
+    (counts,) = key_counts(view, nw.from_native(rows.lazy())).collect().to_native().to_dicts()
+    return [schema_finding(view, rows.schema), *key_findings(view, counts)]
+
+
 def test_rows_as_declared_pass_and_so_do_no_rows() -> None:
     for rows in (sequences(("ann", ["dune"]), ("bob", [])), sequences()):
-        findings = key_findings(SEQUENCES, rows)
+        findings = judged(SEQUENCES, rows)
         assert [finding.check for finding in findings] == list(BLOCKING)
         assert against(findings) == {}
 
 
 def test_a_key_that_comes_twice_is_found_and_named() -> None:
-    findings = key_findings(SEQUENCES, sequences(("ann", ["dune"]), ("ann", []), ("ann", []), ("bob", [])))
+    findings = judged(SEQUENCES, sequences(("ann", ["dune"]), ("ann", []), ("ann", []), ("bob", [])))
     assert against(findings) == {"keys_are_unique": 2}
     assert findings[-1].sentence == "2 rows repeat the key ds, user_id"
 
 
 def test_the_same_user_on_two_days_is_no_double() -> None:
     rows = sequences(("ann", ["dune"]))
-    assert against(key_findings(SEQUENCES, pl.concat([rows, rows.with_columns(ds=pl.lit(january(3)))]))) == {}
+    assert against(judged(SEQUENCES, pl.concat([rows, rows.with_columns(ds=pl.lit(january(3)))]))) == {}
 
 
 def test_nulls_in_keys_and_in_columns_that_need_a_value_are_counted_together() -> None:
     rows = sequences((None, ["dune"]), ("ann", None), ("bob", ["dune"]))
-    assert against(key_findings(SEQUENCES, rows)) == {"keys_are_complete": 2}
+    assert against(judged(SEQUENCES, rows)) == {"keys_are_complete": 2}
 
 
 def test_a_column_that_may_be_null_may_be_null() -> None:
     view = VIEWS["item_profile"]
     values = {"ds": january(2), "item_id": "dune", "views": 0, "purchases": 0, "buyers": 0}
     row = dict.fromkeys(ITEM_PROFILE.schema) | values | {"value": 0.0, "purchase_share": 0.0}
-    assert against(key_findings(view, pl.DataFrame([row], schema=ITEM_PROFILE.schema))) == {}
+    assert against(judged(view, pl.DataFrame([row], schema=ITEM_PROFILE.schema))) == {}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +97,7 @@ def test_a_column_that_may_be_null_may_be_null() -> None:
 def test_a_column_of_another_type_or_missing_or_unknown_is_named(
     change: Callable[[pl.DataFrame], pl.DataFrame], name: str
 ) -> None:
-    (finding,) = key_findings(SEQUENCES, change(sequences(("ann", ["dune"]))))
+    finding = schema_finding(SEQUENCES, change(sequences(("ann", ["dune"]))).schema)
     assert (finding.check, finding.passed, finding.actual) == ("schema_is_declared", False, 1)
     assert finding.sentence == f"1 columns differ: {name}"
 

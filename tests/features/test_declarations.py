@@ -305,5 +305,6 @@ def test_a_rule_that_is_off_removed_nothing(shop: FeatureStore) -> None:
     switched = shop.platform.rules.model_copy(update={**off, "bots": None, "adult_needs_verification": False})
     store = replace(shop, platform=shop.platform.model_copy(update={"rules": switched}))
     for view in (VIEWS["user_profile"], VIEWS["exclusions"]):
-        _, removed = store.compute_counted(view, january(7), january(7))
+        day = january(7)
+        _, removed = store.compute_counted(view, store.plan(view, day, day), (day, day))
         assert set(removed.values()) == {0}

@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
 
 import dagster as dg
 import narwhals as nw
@@ -15,10 +14,10 @@ from polars.testing import assert_frame_equal
 from recsys_assets.columns import (
     EVENTS,
     INGESTED_FILES,
-    INTERACTION_DAYS,
     INTERACTIONS,
     ITEMS,
     PAIR_TOTALS,
+    TRAINING_SET,
     USER_BLOCKS,
     USERS,
     USERS_SEEN,
@@ -27,24 +26,22 @@ from recsys_assets.columns import (
 )
 from recsys_assets.features import rules
 from recsys_assets.features.assets import build_assets
-from recsys_assets.features.past import LakePast
+from recsys_assets.features.past import KEPT, LakePast
 from recsys_assets.features.rules import Frame
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.features.view import Known
 from recsys_assets.features.views import SNAPSHOTS, VIEWS
 from recsys_assets.platform import EventWeights, Platform, Training
-from resources.engine import Engine, SparkEngine
+from resources.engine import Engine, PolarsEngine, SparkEngine
 from resources.lake import DeltaLake
-from resources.settings import EngineName, Settings
-from resources.wiring import build_engine
+from resources.settings import EngineName
 
-# Dagster's own code starts a resource inside a resource in its old way.
-pytestmark = pytest.mark.filterwarnings("ignore:InitResourceContext.dagster_run is deprecated")
 DAYS = (date(2026, 1, 2), date(2026, 1, 5))
 RANGE = {
     "dagster/asset_partition_range_start": str(DAYS[0]),
     "dagster/asset_partition_range_end": str(DAYS[1]),
 }
+OF_ONE_LAKE = {"dagster/uri", "delta_version"}
 FACTS = (
     "1 ann view dune",  # before the range
     *("2 ann purchase dune 3", "2 ann view dune", "2 ann refund dune", "2 ann purchase dune"),
@@ -117,28 +114,69 @@ def shop(new_lake: Build, tiny_platform: Platform) -> Shop:
 
 
 def engine_named(name: EngineName) -> Engine:
-    return build_engine(Settings(home=Path(), lake="", landing="", engine=name))
+    return PolarsEngine() if name == "polars" else SparkEngine()
 
 
-def stored(lake: DeltaLake) -> pl.DataFrame:
-    return lake.scan(INTERACTIONS).collect().sort(INTERACTIONS.primary_key)
+# --- Every asset ---
 
 
-@pytest.mark.usefixtures("spark_engine")
-def test_the_asset_writes_the_same_table_with_either_engine(tiny_platform: Platform, new_lake: Build) -> None:
-    (interactions,) = (one for one in build_assets(tiny_platform) if one.key == dg.AssetKey(INTERACTIONS.key))
-    tables: dict[EngineName, pl.DataFrame] = {}
-    for name in ("polars", "spark"):
-        lake = new_lake(name)
-        resources = {"lake": lake, "engine": engine_named(name)}
-        assert dg.materialize([interactions], resources=resources, tags=RANGE).success
-        tables[name] = stored(lake)
-        assert lake.scan(INTERACTION_DAYS).collect().height == 4
-    assert tables["spark"].equals(tables["polars"])
-    assert tables["polars"]["ds"].unique().sort().to_list() == [date(2026, 1, day) for day in (2, 3, 4, 5)]
-    assert tables["polars"].height == 9
-    dune = tables["polars"].filter(user_id="ann", item_id="dune").row(0, named=True)
+@dataclass(frozen=True)
+class Outcome:
+    """What a run wrote and said."""
+
+    tables: Mapping[str, pl.DataFrame]
+    metadata: Mapping[str, Mapping[str, object]]
+    checks: Mapping[tuple[str, str], tuple[bool, str | None]]
+
+
+def outcome(store: FeatureStore) -> Outcome:
+    """Of the assets of the group: all interactions, the states, then the views of a day and a training set."""
+    assets = {one.key.path[-1]: one for one in build_assets(store.platform) if isinstance(one, dg.AssetsDefinition)}
+    resources = {"lake": store.lake, "engine": store.engine}
+    runs = [dg.materialize([assets["interactions"]], resources=resources, tags=RANGE)]
+    LakePast(store.lake, store.engine).keep(DAYS[0])
+    views = [view.name for view in SNAPSHOTS]
+    runs += [
+        dg.materialize([assets[name] for name in names], resources=resources, partition_key=str(DAYS[1]))
+        for names in (views, ["training_set"])
+    ]
+    events = [
+        event.step_materialization_data.materialization
+        for run in runs
+        for event in run.get_asset_materialization_events()
+    ]
+    checks = [check for run in runs for check in run.get_asset_check_evaluations()]
+    tables = [INTERACTIONS, *(kept.table for kept in KEPT), *(view.table for view in SNAPSHOTS), TRAINING_SET]
+    return Outcome(
+        {table.name: stored(store.lake, table) for table in tables},
+        {
+            str(one.asset_key): {name: value for name, value in one.metadata.items() if name not in OF_ONE_LAKE}
+            for one in events
+        },
+        {(str(one.asset_key), one.check_name): (one.passed, one.description) for one in checks},
+    )
+
+
+def stored(lake: DeltaLake, table: Table) -> pl.DataFrame:
+    return lake.scan(table).collect().sort(table.primary_key)
+
+
+def test_every_asset_writes_the_same_table_and_says_the_same_with_either_engine(
+    shop: Shop, new_lake: Build, spark_engine: SparkEngine
+) -> None:
+    engines = {"polars": PolarsEngine(), "spark": spark_engine}
+    polars, spark = (outcome(replace(shop(engine), lake=new_lake(name))) for name, engine in engines.items())
+    for name, expected in polars.tables.items():
+        assert expected.height, name
+        assert spark.tables[name].equals(expected), name
+    assert spark.metadata == polars.metadata
+    assert spark.checks == polars.checks
+    assert len(polars.checks) == 5 + 4 * len(SNAPSHOTS) + 4
+    interactions = polars.tables[INTERACTIONS.name]
+    assert interactions["ds"].unique().sort().to_list() == [date(2026, 1, day) for day in (2, 3, 4, 5)]
+    dune = interactions.filter(user_id="ann", item_id="dune").row(0, named=True)
     assert (dune["views"], dune["purchases"], dune["refunds"], dune["quantity"]) == (1, 2, 1, 3)
+    assert set(polars.tables[TRAINING_SET.name]["split"]) == {"train", "holdout", "release"}
 
 
 # --- Every rule ---
@@ -190,16 +228,6 @@ def test_every_rule_is_the_same_with_either_engine(shop: Shop, spark_engine: Spa
         assert_same(tables[1][name], expected)
 
 
-def test_every_view_is_the_same_with_either_engine(shop: Shop, spark_engine: SparkEngine) -> None:
-    polars, other = shop(engine_named("polars")), shop(spark_engine)
-    for view in (*SNAPSHOTS, VIEWS["interactions"], VIEWS["training_set"]):
-        expected = polars.compute(view, DAYS[1], DAYS[1])
-        assert expected.height, view.name
-        assert_same(other.compute(view, DAYS[1], DAYS[1]), expected)
-    assert set(expected["split"]) == {"train", "holdout", "release"}  # of the training set, the last of them
-    assert_same(other.catalogue(DAYS[1]), polars.catalogue(DAYS[1]))
-
-
 def test_a_range_of_days_is_the_same_with_either_engine(shop: Shop, spark_engine: SparkEngine) -> None:
     eligible = [
         store.compute(VIEWS["eligible_items"], *DAYS) for store in (shop(engine_named("polars")), shop(spark_engine))
@@ -233,7 +261,7 @@ def test_the_scores_of_the_families_are_the_same_with_either_engine(shop: Shop, 
     ]
     lists = pl.DataFrame(rows, schema=table.schema, orient="row")
     types = "ds date, user_id string, item_ids array<string>, scores array<float>, version string, is_fallback boolean"
-    on_spark = spark_engine.spark.spark_session.createDataFrame(rows, types)
+    on_spark = spark_engine.session.createDataFrame(rows, types)
     scores = []
     for frame in (lists.lazy(), on_spark):
         known = Known(shop(spark_engine).platform, DAYS[1], DAYS[0], Lists(nw.from_native(frame)))

@@ -24,8 +24,6 @@ HOME = "recsys_assets.features"
 CONFIGURATION = ("recsys_assets.platform", "recsys_assets.mapping")
 WHERE_FACTS_ARE_MADE = ("recsys_assets.columns", "recsys_assets.ingestion", "recsys_assets.simulation")
 WHO_TELLS_OF_FACTS = {
-    "recsys_assets.api": "takes facts in, and knows what a user did a moment ago, which is in no feature yet",
-    "recsys_assets.serving.overlay": "keeps what users did since the features were computed",
     "recsys_assets.inspector": "shows people what a user did, and which fact hides an item",
     "recsys_assets.monitoring": "credits what users did to what they were shown",
 }
@@ -41,11 +39,12 @@ SWITCHES = {*Rules.model_fields, "event_weights", "hit_event", "max_events_per_d
 TABLES = {"EVENTS", "ITEMS", "USERS", "USER_BLOCKS", "PAIR_TOTALS", "USERS_SEEN", "ITEM_STATE", "USER_STATE"}
 """Tables of raw facts, and what is kept of them."""
 UNAVOIDABLE = {
+    ("recsys_assets.api.schemas", "refund"): "what may be posted",
+    ("recsys_assets.api.segments", "EVENTS"): "the columns of what was posted",
     ("recsys_assets.cli.demo", "refunds"): "says how many refunds were simulated",
     ("recsys_assets.composing", "owned_is_excluded"): "says in words where a rule of composition needs it",
     ("recsys_assets.composing", "released_on"): "the same",
     ("recsys_assets.serving.filters", "ITEMS"): "a word of Redis",
-    ("recsys_assets.serving.portions", "adult_needs_verification"): "what real time must know of users without a row",
 }
 
 

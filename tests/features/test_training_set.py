@@ -34,7 +34,7 @@ def open_slot(open_shop: OpenShop, tiny_platform: Platform) -> OpenShop:
 def training_rows(store: FeatureStore) -> pl.DataFrame:
     """What the asset stores for the slot."""
     rows = store.compute(VIEWS["training_set"], SLOT - ONE_DAY, SLOT - ONE_DAY).with_columns(ds=pl.lit(SLOT))
-    require_rows(rows, slot_window(store.platform, SLOT))
+    require_rows(dict(rows["split"].value_counts().iter_rows()), slot_window(store.platform, SLOT))
     return rows
 
 

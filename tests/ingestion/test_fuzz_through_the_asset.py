@@ -18,6 +18,7 @@ from recsys_assets.ingestion.assets import build_assets
 from recsys_assets.ingestion.raw_rows import UnreadableFileError
 from recsys_assets.ingestion.reading import DayFile
 from recsys_assets.platform import Platform
+from resources.engine import PolarsEngine
 from resources.lake import DeltaLake
 from resources.landing import LocalLanding
 
@@ -40,6 +41,7 @@ def ingest(folder: Path, platform: Platform, lake: str = "lake") -> Stored:
     resources = {
         "lake": DeltaLake(root=str(folder / lake)),
         "landing": LocalLanding(root=str(folder / "landing")),
+        "engine": PolarsEngine(),
     }
     days = {f"dagster/asset_partition_range_{end}": str(day) for end, day in zip(("start", "end"), DAYS, strict=True)}
     dg.materialize(build_assets(platform), resources=resources, tags=days)
