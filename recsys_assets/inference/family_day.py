@@ -4,7 +4,7 @@ A million histories or lists do not fit into memory at once. The lists come in o
 users can skip the others. How a list is made stays with `rank`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -17,7 +17,7 @@ from recsys_assets.features.store import FeatureStore
 from recsys_assets.models.catalogue import ConfiguredFamily
 from recsys_assets.models.family import HISTORY_SCHEMA, Interactions
 from recsys_assets.models.ranking import RANKED_SCHEMA, Ranker
-from recsys_assets.platform import FALLBACK_FAMILY
+from recsys_assets.platform import FALLBACK_FAMILY, Platform
 from recsys_assets.registry.serving_versions import TRAINED_THROUGH, load_release, version_for_day
 from recsys_assets.slot_window import ONE_DAY
 from resources.model_registry import ModelRegistry, ModelVersion, RegistryError
@@ -26,7 +26,51 @@ PORTION_USERS = 65_536
 """Users whose histories are read at once. Reading those of some looks at the same files as reading those of all."""
 
 
-NOBODY = pl.DataFrame(schema={**RANKED_SCHEMA, "is_fallback": pl.Boolean})
+NOBODY = pl.DataFrame(schema=RANKED_SCHEMA)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What ranks for a family on a day, for any users: it needs no lake, so it can be handed to tasks elsewhere.
+
+    Attributes:
+        platform: The configuration.
+        day: The day up to whose end the histories reach; the lists are served on the day after it.
+        versions: Experiment arm to the registry version that ranks for it; empty where none serves the day.
+        rankers: Registry version to what ranks by it.
+    """
+
+    platform: Platform
+    day: date
+    versions: Mapping[str, int]
+    rankers: Mapping[int, Ranker]
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether histories are looked at."""
+        return any(ranker.model.is_personal for ranker in self.rankers.values())
+
+    def of_arms(
+        self, histories: Interactions, users: pl.Series, exclusions: pl.DataFrame
+    ) -> Iterator[tuple[int, pl.Series, pl.DataFrame]]:
+        """Rank some users, each by the version of their arm.
+
+        Args:
+            histories: What the users did, within the family's window.
+            users: Whom to rank for, each once.
+            exclusions: Their rows of `features/exclusions`.
+
+        Yields:
+            The version of an arm, its users, and what `rank` returns for them.
+        """
+        arms = arms_of(self.platform, users, self.day + ONE_DAY)
+        settings = self.platform.recommendations
+        for arm, version in self.versions.items():
+            mine = users.filter(arms == arm)
+            blocks = self.rankers[version].blocks(
+                histories, mine, exclusions, n=settings.list_length, block_users=settings.block_users
+            )
+            yield version, mine, pl.concat([NOBODY, *blocks])
 
 
 @dataclass(frozen=True)
@@ -36,16 +80,12 @@ class FamilyDay:
     Attributes:
         store: Features, configuration and the lake.
         family: The family.
-        day: The day up to whose end the histories reach; the lists are served on the day after it.
-        versions: Experiment arm to the registry version that ranks for it; empty where none serves the day.
-        rankers: Registry version to what ranks by it.
+        ranking: What ranks.
     """
 
     store: FeatureStore
     family: ConfiguredFamily
-    day: date
-    versions: Mapping[str, int]
-    rankers: Mapping[int, Ranker]
+    ranking: Ranking
 
     @classmethod
     def of(cls, store: FeatureStore, family: ConfiguredFamily, registry: ModelRegistry, day: date) -> "FamilyDay":
@@ -60,17 +100,21 @@ class FamilyDay:
             one.version: Ranker.of(load_release(registry, family.family, one).model, eligible)
             for one in {one.version: one for one in by_arm.values()}.values()
         }
-        return cls(store, family, day, {arm: one.version for arm, one in by_arm.items()}, rankers)
+        versions = {arm: one.version for arm, one in by_arm.items()}
+        return cls(store, family, Ranking(store.platform, day, versions, rankers))
+
+    @property
+    def day(self) -> date:
+        """The day up to whose end the histories reach."""
+        return self.ranking.day
 
     def lists(self) -> Iterator[pl.DataFrame]:
         """Rows of `recommendations/<family>`, in order of users; none where no version serves the day."""
-        if not self.versions:
+        if not self.ranking.versions:
             return
         users = self._of(EXCLUSIONS).select("user_id").collect()["user_id"].sort()
         if users.is_empty():
-            raise dg.Failure(
-                f"features/exclusions holds nobody as of {self.day}; materialize the features of the day first"
-            )
+            raise nobody_to_rank_for(self.day)
         for portion in users.to_frame().iter_slices(PORTION_USERS):
             yield from self._portion(portion)
 
@@ -81,36 +125,26 @@ class FamilyDay:
             yield self._block(histories, block["user_id"])
 
     def _histories(self, users: pl.Series) -> Interactions:
-        if not any(ranker.model.is_personal for ranker in self.rankers.values()):
+        if not self.ranking.is_personal:
             return Interactions(pl.DataFrame(schema=HISTORY_SCHEMA), self.day)
         rows = self.store.history(self.day, self.family.settings.ranked_days, (users[0], users[-1]))
         return Interactions(rows, self.day)
 
     def _block(self, histories: Interactions, users: pl.Series) -> pl.DataFrame:
         """The lists of some users, sorted; whom the family knows nothing of gets the fallback list."""
-        exclusions = self._of(EXCLUSIONS, users).collect()
-        arms = arms_of(self.store.platform, users, self.day + ONE_DAY)
-        settings = self.store.platform.recommendations
-        parts = []
-        for arm, version in self.versions.items():
-            mine = users.filter(arms == arm)
-            blocks = self.rankers[version].blocks(
-                histories, mine, exclusions, n=settings.list_length, block_users=settings.block_users
-            )
-            ranked = pl.concat([one.with_columns(is_fallback=pl.lit(value=False)) for one in blocks] or [NOBODY])
-            parts.append(self._with_fallback(ranked, mine).with_columns(version=pl.lit(str(version))))
-        return pl.concat(parts).with_columns(ds=pl.lit(self.day)).select(self._table.schema.names()).sort("user_id")
+        ranked = self.ranking.of_arms(histories, users, self._of(EXCLUSIONS, users).collect())
+        parts = [row for version, mine, lists in ranked for row in self._with_fallback(version, mine, lists)]
+        return as_rows(parts, self.family.name, self.day)
 
-    def _with_fallback(self, ranked: pl.DataFrame, users: pl.Series) -> pl.DataFrame:
+    def _with_fallback(self, version: int, users: pl.Series, ranked: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """The lists, and the fallback's of the other users."""
+        yield marked(ranked, version, is_fallback=False)
         if self.family.name == FALLBACK_FAMILY or ranked.height == users.len():
-            return ranked
-        others = users.to_frame().join(ranked, on="user_id", how="anti")["user_id"]
+            return
+        others = without_list(users, ranked)
         popular = self._of(recommendations_table(FALLBACK_FAMILY), others)
         popular = popular.filter(pl.col("user_id").is_in(others.implode()))
-        return pl.concat(
-            [ranked, popular.with_columns(is_fallback=pl.lit(value=True)).select(ranked.columns).collect()]
-        )
+        yield marked(popular.select(RANKED_SCHEMA.names()).collect(), version, is_fallback=True)
 
     def _of(self, table: Table, users: pl.Series | None = None) -> pl.LazyFrame:
         """The rows of the day, of everybody or of a range of users."""
@@ -119,9 +153,26 @@ class FamilyDay:
             return rows
         return rows.filter(pl.col("user_id").is_between(pl.lit(users.min()), pl.lit(users.max())))
 
-    @property
-    def _table(self) -> Table:
-        return recommendations_table(self.family.name)
+
+def marked(lists: pl.DataFrame, version: int, *, is_fallback: bool) -> pl.DataFrame:
+    """Lists with the version that stands beside them, and whether they are the fallback's."""
+    return lists.with_columns(version=pl.lit(str(version)), is_fallback=pl.lit(is_fallback))
+
+
+def without_list(users: pl.Series, ranked: pl.DataFrame) -> pl.Series:
+    """The users of whom a family knows nothing."""
+    return users.to_frame("user_id").join(ranked, on="user_id", how="anti")["user_id"]
+
+
+def as_rows(parts: Sequence[pl.DataFrame], family: str, day: date) -> pl.DataFrame:
+    """Rows of `recommendations/<family>`, sorted, from lists that `marked` has marked."""
+    columns = recommendations_table(family).schema.names()
+    return pl.concat(parts).with_columns(ds=pl.lit(day)).select(columns).sort("user_id")
+
+
+def nobody_to_rank_for(day: date) -> dg.Failure:
+    """What to say where a day has no exclusions, which have a row for everybody."""
+    return dg.Failure(f"features/exclusions holds nobody as of {day}; materialize the features of the day first")
 
 
 def _rows(store: FeatureStore, table: Table, day: date) -> pl.LazyFrame:

@@ -23,7 +23,7 @@ from recsys_assets.presentation import day_range, described, written
 from recsys_assets.slot_window import days_between
 from recsys_assets.validation.stored_weights import serving_weights
 from recsys_assets.validation.weights import are_alike, configured_weights, in_words, why_not_in_force
-from resources.engine import Engine
+from resources.engine import Engines
 from resources.lake import DeltaLake, Spool
 from resources.model_registry import ModelRegistry
 
@@ -48,10 +48,10 @@ def build_final(platform: Platform) -> dg.AssetsDefinition:
         kinds={"deltalake", "polars"},
     )
     def final(
-        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine, model_registry: ModelRegistry
+        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engines, model_registry: ModelRegistry
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         days = day_range(context)
-        store = FeatureStore(platform, lake, engine)
+        store = FeatureStore(platform, lake, engine.of("recommendations"))
         with TemporaryDirectory(prefix="recsys-lists-") as folder:
             rows = Spool(FINAL_RECOMMENDATIONS, Path(folder, "rows"))
             seen = sum((_compose(store, model_registry, day, rows) for day in days_between(*days)), Seen())

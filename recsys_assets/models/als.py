@@ -1,4 +1,4 @@
-"""Implicit-feedback matrix factorization by alternating least squares, fitted by the library `implicit`.
+"""Implicit-feedback matrix factorization by alternating least squares, fitted by `implicit`, or on Spark.
 
 Source: Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008. A user's vector
 is the closed-form solution of one ALS step for the user's history (fold-in), so only item factors are stored.
@@ -15,6 +15,7 @@ from pydantic import Field
 from scipy.sparse import csr_array, csr_matrix
 from threadpoolctl import threadpool_limits
 
+from recsys_assets.models.als_on_spark import factorize
 from recsys_assets.models.family import (
     Arrays,
     CannotFitError,
@@ -22,9 +23,11 @@ from recsys_assets.models.family import (
     Family,
     Floats,
     Interactions,
+    SparkInteractions,
     WeighedParameters,
     training_matrix,
 )
+from recsys_assets.models.on_spark import items_of, ratings
 from recsys_assets.models.search import Between
 
 if TYPE_CHECKING:
@@ -122,6 +125,30 @@ def fit(interactions: Interactions, parameters: AlsParameters, seed: int) -> Als
     return AlsModel(item_ids, parameters, factors, tuple(loss for loss in losses if loss is not None))
 
 
+def fit_on_spark(interactions: SparkInteractions, parameters: AlsParameters, seed: int) -> AlsModel:
+    """Fit item factors where the rows are; they mean the same as those of `fit`, and are not the very same.
+
+    Args:
+        interactions: What to learn from.
+        parameters: Hyper-parameters; there is no training loss.
+        seed: Of the initial factors.
+
+    Raises:
+        CannotFitError: The factors are no finite numbers any more.
+    """
+    item_ids = items_of(interactions)
+    item_factors = factorize(
+        ratings(interactions, parameters, item_ids),
+        item_ids.len(),
+        factors=parameters.factors,
+        regularization=parameters.regularization,
+        alpha=parameters.alpha,
+        iterations=parameters.iterations,
+        seed=seed,
+    )
+    return AlsModel(item_ids, parameters, item_factors)
+
+
 def load(item_ids: pl.Series, parameters: AlsParameters, arrays: Arrays) -> AlsModel:
     """Build the model from its stored arrays."""
     return AlsModel(item_ids, parameters, arrays["item_factors"])
@@ -141,4 +168,4 @@ def _solver(parameters: AlsParameters, seed: int, threads: int = 0) -> "Alternat
         )
 
 
-FAMILY = Family("als", AlsParameters, fit, load)
+FAMILY = Family("als", AlsParameters, fit, load, fit_on_spark)

@@ -16,6 +16,7 @@ from recsys_assets.partitions import slot_partitions
 from recsys_assets.platform import Platform
 from recsys_assets.presentation import slot_of
 from recsys_assets.slot_window import slot_window
+from resources.engine import Engines
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry, ModelVersion
 from resources.quiet_mlflow import quiet_mlflow
@@ -37,10 +38,10 @@ def _candidate(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefinit
         pool=TRAINING_POOL,
     )
     def candidate(
-        context: dg.AssetExecutionContext, lake: DeltaLake, model_registry: ModelRegistry
+        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engines, model_registry: ModelRegistry
     ) -> dg.MaterializeResult:
         window = slot_window(platform, slot_of(context))
-        artifact = fit_on(platform, family, lake, window, "train")
+        artifact = fit_on(platform, family, lake, engine.of("models"), window, "train")
         version = _register(model_registry, family, artifact)
         return dg.MaterializeResult(
             metadata={

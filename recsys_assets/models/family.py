@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,9 @@ from scipy.sparse import coo_array, csr_array
 
 from recsys_assets.mapping import Declared
 from recsys_assets.models.search import Among
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 Floats = NDArray[np.float32]
 Arrays = Mapping[str, NDArray[Any]]
@@ -65,6 +68,24 @@ class Interactions:
         if half_life_days is None:
             return pl.lit(1.0)
         return 0.5 ** ((pl.lit(self.as_of) - pl.col("day")).dt.total_days() / half_life_days)
+
+
+@dataclass(frozen=True)
+class SparkInteractions:
+    """Weighted interactions as known at the end of a day, spread over the tasks of Spark.
+
+    Attributes:
+        rows: As in HISTORY_SCHEMA; weights are positive.
+        as_of: The last day that is known.
+    """
+
+    rows: "DataFrame"
+    as_of: date
+
+    def within(self, days: int) -> "SparkInteractions":
+        """Only the newest `days` days."""
+        first = self.as_of - timedelta(days=days - 1)
+        return SparkInteractions(self.rows.filter(self.rows["day"] >= first), self.as_of)
 
 
 class Parameters(Declared):
@@ -217,9 +238,11 @@ class Family:
         parameters: Its hyper-parameters.
         fit: (interactions, parameters, seed) to a model.
         load: (item ids, parameters, arrays) to the same model again.
+        fit_on_spark: As `fit`, with rows that no single machine has to hold; None: the family has no such fit.
     """
 
     name: str
     parameters: type[Parameters]
     fit: Callable[[Interactions, Any, int], Model]
     load: Callable[[pl.Series, Any, Arrays], Model]
+    fit_on_spark: Callable[[SparkInteractions, Any, int], Model] | None = None

@@ -7,7 +7,17 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
-from recsys_assets.models.family import Arrays, Family, Floats, HalfLife, Interactions, Model, Parameters
+from recsys_assets.models.family import (
+    Arrays,
+    Family,
+    Floats,
+    HalfLife,
+    Interactions,
+    Model,
+    Parameters,
+    SparkInteractions,
+)
+from recsys_assets.models.on_spark import weight_per_item
 from recsys_assets.models.search import Among
 
 
@@ -45,6 +55,22 @@ def fit(interactions: Interactions, parameters: PopularityParameters, seed: int)
     """
     del seed
     totals = parameters.history_weights(interactions).group_by("item_id").agg(pl.col("weight").sum()).sort("item_id")
+    return _of(totals, parameters)
+
+
+def fit_on_spark(interactions: SparkInteractions, parameters: PopularityParameters, seed: int) -> PopularityModel:
+    """The same sums, where the rows are.
+
+    Args:
+        interactions: What to learn from.
+        parameters: Hyper-parameters.
+        seed: Not used.
+    """
+    del seed
+    return _of(weight_per_item(interactions, parameters), parameters)
+
+
+def _of(totals: pl.DataFrame, parameters: PopularityParameters) -> PopularityModel:
     return PopularityModel(totals["item_id"], parameters, totals["weight"].cast(pl.Float32).to_numpy())
 
 
@@ -53,4 +79,4 @@ def load(item_ids: pl.Series, parameters: PopularityParameters, arrays: Arrays) 
     return PopularityModel(item_ids, parameters, arrays["popularity"])
 
 
-FAMILY = Family("popularity", PopularityParameters, fit, load)
+FAMILY = Family("popularity", PopularityParameters, fit, load, fit_on_spark)

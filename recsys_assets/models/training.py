@@ -3,39 +3,59 @@
 What is fitted on is always sorted, because sums of numbers depend on their order, and files keep none.
 """
 
-import hashlib
 from dataclasses import replace
 from datetime import date
 from importlib.metadata import version as package_version
+from typing import TYPE_CHECKING
 
+import narwhals as nw
 import polars as pl
 
 from recsys_assets.columns import TRAINING_SET
 from recsys_assets.features.specification import feature_spec_hash
 from recsys_assets.models.artifact import Artifact, Fit, Provenance
 from recsys_assets.models.catalogue import ConfiguredFamily
-from recsys_assets.models.family import HISTORY_SCHEMA, Family, Interactions, Parameters
-from recsys_assets.models.made_with import made_with
+from recsys_assets.models.family import (
+    HISTORY_SCHEMA,
+    CannotFitError,
+    Family,
+    Interactions,
+    Parameters,
+    SparkInteractions,
+)
+from recsys_assets.models.made_with import made_with, made_with_spark, rows_digest
+from recsys_assets.models.on_spark import spread_digest
 from recsys_assets.platform import Platform
 from recsys_assets.slot_window import SlotWindow
+from resources.engine import Engine, SparkEngine
 from resources.lake import DeltaLake
 
-DIGESTED_AT_ONCE = 1_000_000
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 
-def fit_on(platform: Platform, family: ConfiguredFamily, lake: DeltaLake, window: SlotWindow, split: str) -> Artifact:
+def fit_on(
+    platform: Platform, family: ConfiguredFamily, lake: DeltaLake, engine: Engine, window: SlotWindow, split: str
+) -> Artifact:
     """Fit a family on one split of the slot's training set.
 
     Args:
         platform: The configuration.
         family: What to fit, with its settings.
         lake: Where `features/training_set` is.
+        engine: What fits it, if the family can be fitted there; this machine's memory otherwise.
         window: The slot's days.
         split: `train` for the candidate, `release` for the release: the same recipe on other days.
     """
     version = lake.version(TRAINING_SET.name)
     through = window.candidate_through if split == "train" else window.last
-    interactions = fitted_rows(training_split(lake, window, split, version), through, family.settings.window_days)
+    days, slot = family.settings.window_days, (window.slot, window.slot)
+    interactions: Interactions | SparkInteractions
+    if isinstance(engine, SparkEngine) and family.family.fit_on_spark is not None:
+        rows = engine.scan(lake, TRAINING_SET, slot, version).filter(nw.col("split") == split)
+        interactions = spread_rows(rows.to_native(), through, days)
+    else:
+        interactions = fitted_rows(training_split(lake, window, split, version), through, days)
     provenance = Provenance(
         slot=window.slot,
         trained_through=through,
@@ -44,24 +64,41 @@ def fit_on(platform: Platform, family: ConfiguredFamily, lake: DeltaLake, window
         feature_spec_hash=feature_spec_hash(platform),
         code_version=_code_version(),
     )
-    return fit_rows(family.family, family.parameters, interactions, family.settings.window_days, provenance)
+    return fit_rows(family.family, family.parameters, interactions, days, provenance)
 
 
 def fit_rows(
-    family: Family, parameters: Parameters, interactions: Interactions, window_days: int, provenance: Provenance
+    family: Family,
+    parameters: Parameters,
+    interactions: Interactions | SparkInteractions,
+    window_days: int,
+    provenance: Provenance,
 ) -> Artifact:
-    """Fit a family on given rows.
+    """Fit a family on given rows, where they are.
 
     Args:
         family: What to fit.
         parameters: Its hyper-parameters.
-        interactions: What to learn from, as `fitted_rows` makes it.
+        interactions: What to learn from, as `fitted_rows` or `spread_rows` makes it.
         window_days: The days of them.
         provenance: Where they come from, and the seed; with what it is made is filled in.
+
+    Raises:
+        CannotFitError: The rows are spread over Spark, and the family has no fit there.
     """
-    model = family.fit(interactions, parameters, provenance.seed)
-    fit = Fit(window_days, rows_digest(interactions.rows), made_with(family))
+    if isinstance(interactions, Interactions):
+        model, using = family.fit(interactions, parameters, provenance.seed), made_with(family)
+    elif family.fit_on_spark is None:
+        raise CannotFitError(f"{family.name} has no fit on Spark; read its rows into this machine's memory")
+    else:
+        model, using = family.fit_on_spark(interactions, parameters, provenance.seed), made_with_spark(family)
+    fit = Fit(window_days, digest_of(interactions), using)
     return Artifact(model, replace(provenance, code_version=_code_version(), fit=fit))
+
+
+def digest_of(interactions: Interactions | SparkInteractions) -> str:
+    """What a version's training rows are recognized by; rows on Spark have another digest than the same rows here."""
+    return rows_digest(interactions.rows) if isinstance(interactions, Interactions) else spread_digest(interactions)
 
 
 def training_split(lake: DeltaLake, window: SlotWindow, split: str, version: int | None = None) -> pl.DataFrame:
@@ -80,20 +117,9 @@ def fitted_rows(rows: pl.DataFrame, through: date, window_days: int) -> Interact
     return Interactions(newest.rows.sort(HISTORY_SCHEMA.names()), through)
 
 
-def rows_digest(rows: pl.DataFrame) -> str:
-    """SHA-256 of sorted rows, by their values alone: neither the files that they lay in nor a library decides it.
-
-    Args:
-        rows: As in HISTORY_SCHEMA, without nulls.
-    """
-    digest = hashlib.sha256()
-    for part in rows.iter_slices(DIGESTED_AT_ONCE):
-        for ids in (part["user_id"], part["item_id"]):
-            digest.update(ids.str.len_bytes().to_numpy().astype("<u4").tobytes())
-            digest.update(ids.str.join("").item().encode())
-        digest.update(part["day"].to_physical().to_numpy().astype("<i4").tobytes())
-        digest.update(part["weight"].to_numpy().astype("<f8").tobytes())
-    return digest.hexdigest()
+def spread_rows(rows: "DataFrame", through: date, window_days: int) -> SparkInteractions:
+    """The same of rows that are spread over the tasks of Spark; each task sorts its own."""
+    return SparkInteractions(rows.select(*HISTORY_SCHEMA.names()), through).within(window_days)
 
 
 def _code_version() -> str:

@@ -29,7 +29,7 @@ from recsys_assets.validation.verdicts import (
     store_verdicts,
     stored_verdicts,
 )
-from resources.engine import Engine
+from resources.engine import Engines
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry, ModelVersion
 
@@ -59,14 +59,14 @@ def _release(platform: Platform, family: ConfiguredFamily) -> dg.AssetsDefinitio
         pool=TRAINING_POOL,
     )
     def release(
-        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engine, model_registry: ModelRegistry
+        context: dg.AssetExecutionContext, lake: DeltaLake, engine: Engines, model_registry: ModelRegistry
     ) -> dg.MaterializeResult:
         window = slot_window(platform, slot_of(context))
         version = unused_version_of_slot(model_registry, family.name, window.slot)
         _require(lake, version, set(candidate_checks(family.name)))
         candidate = load_version(model_registry, family.family, version, CANDIDATE)
-        released = fit_on(platform, family, lake, window, "release")
-        holdout = holdout_of(FeatureStore(platform, lake, engine), window)
+        released = fit_on(platform, family, lake, engine.of("models"), window, "release")
+        holdout = holdout_of(FeatureStore(platform, lake, engine.of("features")), window)
         overlap = _overlap(family, candidate, released, holdout)
         verdicts = judge_release(is_finite=is_finite(released.model), overlap=overlap, gate=family.settings.gate)
         _keep_release(model_registry, family, version, released)

@@ -1,7 +1,8 @@
 """Making the artifacts of a version again from what was recorded with them, to compare; nothing is stored.
 
 Rows are recognized by their digest: those of the recorded Delta version, or, where that one can be read no more because
-its files were compacted and vacuumed, those that the slot has today.
+its files were compacted and vacuumed, those that the slot has today. What was fitted on Spark is fitted there again;
+sums depend on how rows are spread over tasks, so its arrays are close and seldom the very same.
 """
 
 import tempfile
@@ -11,10 +12,12 @@ from pathlib import Path
 
 from recsys_assets.columns import TRAINING_SET
 from recsys_assets.models.artifact import ARRAYS_HASH, Artifact, ArtifactError, Fit, Provenance, fitted_part, save
-from recsys_assets.models.family import Family, Interactions
-from recsys_assets.models.training import fit_rows, fitted_rows, of_split, rows_digest
+from recsys_assets.models.family import Family, Interactions, SparkInteractions
+from recsys_assets.models.made_with import SPARK
+from recsys_assets.models.training import digest_of, fit_rows, fitted_rows, of_split
 from recsys_assets.models.versions import CANDIDATE, RELEASE, stored_artifact
 from recsys_assets.registry.serving_versions import TRAINED_THROUGH
+from resources.engine import SparkEngine
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry, ModelVersion
 
@@ -91,7 +94,15 @@ class _Gone:
     why: str
 
 
-def _recorded_rows(lake: DeltaLake, split: str, provenance: Provenance, fit: Fit) -> tuple[Interactions, str] | _Gone:
+def _on_spark(interactions: Interactions) -> SparkInteractions:
+    """The same rows for a fit on Spark; of one version, this machine can hold them."""
+    rows = SparkEngine().session.createDataFrame(interactions.rows.to_arrow())
+    return SparkInteractions(rows, interactions.as_of)
+
+
+def _recorded_rows(
+    lake: DeltaLake, split: str, provenance: Provenance, fit: Fit
+) -> tuple[Interactions | SparkInteractions, str] | _Gone:
     """The rows with the recorded digest, and where they were found."""
     slot, table = (provenance.slot, provenance.slot), TRAINING_SET.name
     against = []
@@ -103,10 +114,11 @@ def _recorded_rows(lake: DeltaLake, split: str, provenance: Provenance, fit: Fit
         if kept is None:
             against.append(f"{where}: can be read no more")
             continue
-        interactions = fitted_rows(of_split(kept.lazy(), split).collect(), provenance.trained_through, fit.window_days)
-        digest = rows_digest(interactions.rows)
-        if digest == fit.rows_sha256:
-            return interactions, where
+        rows = of_split(kept.lazy(), split).collect()
+        interactions = fitted_rows(rows, provenance.trained_through, fit.window_days)
+        found = _on_spark(interactions) if SPARK in fit.made_with else interactions
+        if digest_of(found) == fit.rows_sha256:
+            return found, where
         against.append(
             f"{where}: {interactions.rows.height:,} other rows" if interactions.rows.height else f"{where}: none"
         )

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import polars as pl
 
-from recsys_assets.columns import ITEMS_SEEN
+from recsys_assets.columns import ITEMS_SEEN, TRAINING_SET
 from recsys_assets.features.store import FeatureStore
 from recsys_assets.models.artifact import Artifact, is_finite
 from recsys_assets.models.catalogue import ConfiguredFamily
 from recsys_assets.models.family import Interactions
-from recsys_assets.models.training import training_split
+from recsys_assets.models.training import of_split, training_split
 from recsys_assets.platform import FALLBACK_FAMILY
 from recsys_assets.slot_window import SlotWindow
 from recsys_assets.validation.beyond_accuracy import catalogue_coverage
@@ -41,21 +41,28 @@ def holdout_of(store: FeatureStore, window: SlotWindow) -> Holdout:
 def _holdout(store: FeatureStore, window: SlotWindow) -> Holdout:
     through = window.candidate_through
     hits = training_split(store.lake, window, "holdout")
+    users = hits["user_id"].unique()
     return Holdout(
-        histories=Interactions(_histories(store, window).join(hits, on="user_id", how="semi"), through),
+        histories=Interactions(_histories(store, window, users), through),
         hits=hits,
-        exclusions=store.read("exclusions", through).join(hits, on="user_id", how="semi"),
+        exclusions=store.read("exclusions", through, users=users),
         eligible=store.read("eligible_items", through),
     )
 
 
-def _histories(store: FeatureStore, window: SlotWindow) -> pl.DataFrame:
-    """What users had done before the holdout; the train rows are just that, where they reach back far enough."""
+def _histories(store: FeatureStore, window: SlotWindow, users: pl.Series) -> pl.DataFrame:
+    """What some users had done before the holdout; the train rows are just that, where they reach back far enough."""
     longest = max(settings.ranked_days for settings in store.platform.families.values())
     first = window.candidate_through - timedelta(days=longest - 1)
     if first >= window.first or window.first <= store.platform.first_day:
-        return training_split(store.lake, window, "train").filter(pl.col("day") >= first)
-    return store.history(window.candidate_through, longest)
+        rows = _train(store, window).filter(pl.col("day") >= first)
+        return rows.join(users.to_frame().lazy(), on="user_id", how="semi").collect(engine="streaming")
+    return store.history(window.candidate_through, longest, users)
+
+
+def _train(store: FeatureStore, window: SlotWindow) -> pl.LazyFrame:
+    """What the candidates of the slot are fitted on: more than memory should hold beside them."""
+    return of_split(store.lake.scan(TRAINING_SET, (window.slot, window.slot)), "train")
 
 
 def surroundings_of(store: FeatureStore, window: SlotWindow) -> Surroundings:
@@ -69,12 +76,14 @@ def surroundings_of(store: FeatureStore, window: SlotWindow) -> Surroundings:
 
 def _surroundings(store: FeatureStore, window: SlotWindow) -> Surroundings:
     through = window.candidate_through
-    train = training_split(store.lake, window, "train").select("user_id", "item_id").unique()
+    train = _train(store, window).select("user_id", "item_id").unique()
+    counts = train.group_by("item_id").agg(users=pl.len()), train.select(pl.col("user_id").n_unique())
+    item_users, user_count = pl.collect_all(counts, engine="streaming")
     seen = store.engine.collect(store.known(through).total(ITEMS_SEEN).select("item_id", "first_seen_on"))
     return Surroundings(
         profiles=store.segments(through),
-        item_users=train.group_by("item_id").agg(users=pl.len()),
-        user_count=train["user_id"].n_unique(),
+        item_users=item_users,
+        user_count=int(user_count.item()),
         established=established_items(seen, through),
     )
 

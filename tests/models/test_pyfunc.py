@@ -31,6 +31,7 @@ from recsys_assets.models.training import fit_on
 from recsys_assets.models.versions import CANDIDATE, RELEASE, load_version
 from recsys_assets.platform import Platform
 from recsys_assets.slot_window import slot_window
+from resources.engine import PolarsEngine
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry, ModelVersion
 from resources.quiet_mlflow import quiet_mlflow
@@ -81,9 +82,9 @@ def registered(
         build_assets(platform),
         selection=[dg.AssetKey(["models", "als"])],
         partition_key=str(SLOT),
-        resources={"lake": lake, "model_registry": model_registry},
+        resources={"lake": lake, "engine": PolarsEngine(), "model_registry": model_registry},
     )
-    release = fit_on(platform, family, lake, slot_window(platform, SLOT), "release")
+    release = fit_on(platform, family, lake, PolarsEngine(), slot_window(platform, SLOT), "release")
     return Registered(model_registry, family, model_registry.versions("als")[0], release)
 
 

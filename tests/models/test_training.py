@@ -7,7 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from recsys_assets.models.family import HISTORY_SCHEMA
-from recsys_assets.models.training import fitted_rows, rows_digest
+from recsys_assets.models.made_with import rows_digest
+from recsys_assets.models.training import fitted_rows
 
 TODAY = date(2026, 3, 1)
 Row = tuple[str, str, date, float]

@@ -12,6 +12,7 @@ import pytest
 from recsys_assets.columns import TRAINING_SET
 from recsys_assets.models.assets import build_assets
 from recsys_assets.platform import Platform
+from resources.engine import PolarsEngine
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry
 
@@ -57,7 +58,7 @@ def trained(
         build_assets(Platform.model_validate(content)),
         selection=[dg.AssetKey(["models", name]) for name in names],
         partition_key=str(SLOT),
-        resources={"lake": lake, "model_registry": model_registry},
+        resources={"lake": lake, "engine": PolarsEngine(), "model_registry": model_registry},
     )
     found = {name: result.asset_materializations_for_node(f"models__{name}")[0].metadata for name in names}
     return Trained(model_registry, {name: dict(metadata) for name, metadata in found.items()})

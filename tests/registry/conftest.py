@@ -20,6 +20,7 @@ from recsys_assets.registry.promotions import Decided, read_decisions
 from recsys_assets.registry.standing import Standing, read_standing
 from recsys_assets.validation.gate import Verdict, required_checks
 from recsys_assets.validation.verdicts import store_verdicts
+from resources.engine import PolarsEngine
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry, ModelVersion
 
@@ -76,7 +77,7 @@ class Desk:
         return dg.materialize(
             [asset],
             instance=self.instance,
-            resources={"lake": self.lake, "model_registry": self.registry},
+            resources={"lake": self.lake, "engine": PolarsEngine(), "model_registry": self.registry},
             run_config=config,
             **{"raise_on_error": False, **more},
         )

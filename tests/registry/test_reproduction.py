@@ -26,6 +26,7 @@ from recsys_assets.platform import Platform
 from recsys_assets.registry.reproduction import Reproduction, reproduce
 from recsys_assets.registry.serving_versions import TRAINED_THROUGH
 from recsys_assets.slot_window import slot_window
+from resources.engine import PolarsEngine, SparkEngine
 from resources.lake import DeltaLake
 from resources.model_registry import ModelRegistry, ModelVersion
 
@@ -90,11 +91,11 @@ def prepared(platform: Platform, model_registry: ModelRegistry, tmp_path_factory
         build_assets(platform),
         selection=[dg.AssetKey(["models", name]) for name in NAMES],
         partition_key=str(SLOT),
-        resources={"lake": lake, "model_registry": model_registry},
+        resources={"lake": lake, "engine": PolarsEngine(), "model_registry": model_registry},
     )
     versions = {name: model_registry.versions(name)[0] for name in NAMES}
     for name, version in versions.items():
-        released = fit_on(platform, families[name], lake, slot_window(platform, SLOT), "release")
+        released = fit_on(platform, families[name], lake, PolarsEngine(), slot_window(platform, SLOT), "release")
         keep(model_registry, families[name], version, released, RELEASE)
         model_registry.set_tags(version, {TRAINED_THROUGH: str(released.provenance.trained_through)})
         versions[name] = model_registry.version(name, version.version)
@@ -237,7 +238,7 @@ def test_what_is_recorded_counts_and_not_what_is_configured(trained: Trained, pl
         parameters=family.parameters.model_copy(update={"factors": 4}),
     )
     seeded = platform.model_copy(update={"training": platform.training.model_copy(update={"seed": 12})})
-    fitted = fit_on(seeded, changed, trained.lake, slot_window(platform, SLOT), "train")
+    fitted = fit_on(seeded, changed, trained.lake, PolarsEngine(), slot_window(platform, SLOT), "train")
     version = register_changed(trained, lambda _: fitted)
     assert trained.reproduce("als", version)[CANDIDATE].is_identical
     assert trained.reproduce()[CANDIDATE].is_identical
@@ -288,6 +289,19 @@ def test_a_damaged_artifact_is_refused_by_version_name_and_remedy(trained: Train
     trained.registry.add_artifact(version, tmp_path, CANDIDATE)
     with pytest.raises(ArtifactError, match=rf"^als version {version.version}, candidate: .* Train the slot again"):
         trained.reproduce("als", version)
+
+
+def test_what_was_fitted_on_spark_is_fitted_there_again_from_the_recorded_rows(
+    trained: Trained, platform: Platform, spark_engine: SparkEngine
+) -> None:
+    window = slot_window(platform, SLOT)
+    version = register_changed(
+        trained, lambda _: fit_on(platform, trained.families["als"], trained.lake, spark_engine, window, "train")
+    )
+    again = trained.reproduce("als", version)[CANDIDATE]
+    assert again.rows.startswith("Delta version")
+    assert again.rebuilt is not None
+    assert again.differing == ()
 
 
 def test_nothing_is_stored(trained: Trained) -> None:
