@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field, create_model
+from starlette.convertors import Convertor, register_url_convertor
 
 from recsys_assets.api.answering import Answers, Asked, nothing_to_serve
 from recsys_assets.api.problems import ProblemError, problems
 from recsys_assets.api.quick_route import quick_route
-from recsys_assets.api.schemas import LONGEST_ID, RankRequest, Recommendations, Recommended, SimilarItems
+from recsys_assets.api.schemas import LONGEST_ID, RankRequest, Recommendations, Recommended, SimilarItems, Whole
 from recsys_assets.api.served_lists import ServedList, as_json
 from recsys_assets.api.services import Services
 from recsys_assets.api.similar import similar_items
@@ -25,6 +26,23 @@ UserId = Annotated[
 ItemId = Annotated[
     str, Path(min_length=1, max_length=LONGEST_ID, description="the shop's id of the item", examples=["B0000042"])
 ]
+
+
+class AnyText(Convertor[str]):
+    """An id as part of a path: any text, with slashes and line breaks, which `path` stops at."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        """From the address."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """To an address."""
+        return value
+
+
+register_url_convertor("any_text", AnyText())
 Word = Annotated[str, Query(max_length=LONGEST_ID)]
 
 
@@ -76,7 +94,7 @@ def _add_stored_lists(router: APIRouter, answers: Answers, longest: int, usual: 
         # Described here, and answered by `published`: see `quick_route`.
 
     router.add_api_route(
-        "/v1/users/{user_id:path}/recommendations",
+        "/v1/users/{user_id:any_text}/recommendations",
         user_recommendations,
         response_model=Recommendations,
         responses=problems(422, 503),
@@ -88,7 +106,7 @@ def _add_stored_lists(router: APIRouter, answers: Answers, longest: int, usual: 
 
 def _add_ranked_lists(router: APIRouter, services: Services, answers: Answers, longest: int, usual: int) -> None:
     Limited: Any = create_model(  # noqa: N806 - a type
-        "RankRequest", __base__=RankRequest, limit=(int, Field(usual, ge=1, le=longest, description="how many items"))
+        "RankRequest", __base__=RankRequest, limit=(Whole, Field(usual, ge=1, le=longest, description="how many items"))
     )
 
     @router.post(
@@ -110,7 +128,7 @@ def _add_similar_items(router: APIRouter, services: Services, longest: int, usua
     Limit = Annotated[int, Query(ge=1, le=longest, description="how many items")]  # noqa: N806 - a type
 
     @router.get(
-        "/v1/items/{item_id:path}/similar",
+        "/v1/items/{item_id:any_text}/similar",
         tags=TAGS,
         response_model_exclude_none=True,
         responses=problems(404, 422, 503),

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 LONGEST_ID = 256
 MOST_HISTORY = 10_000
@@ -11,7 +11,25 @@ MOST_EVENTS = 1_000
 TEXT = r"^\S(?:[\s\S]*\S)?$"
 """Something, and no blanks around it: ingestion would take them away."""
 Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID, pattern=TEXT)]
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Truth = Annotated[bool, Field(strict=True)]
+"""What is asked for is not guessed: `false` is no price of 0, and "12" is no number."""
 EventType = Literal["view", "cart", "wish", "purchase", "refund", "rating"]
+
+
+def _only_text(value: object) -> object:
+    """A moment is written out; a number might be seconds or milliseconds.
+
+    Raises:
+        ValueError: It is no text.
+    """
+    if not isinstance(value, str):
+        raise ValueError("write the moment as text, such as 2026-03-16T09:30:00+09:00")  # noqa: TRY004 - pydantic's way
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_only_text)]
 
 
 class Asked(BaseModel):
@@ -57,7 +75,7 @@ class HistoryItem(Asked):
 
     item_id: Id = Field(examples=["B0000042"])
     event_type: EventType = Field("purchase", description="what was done with the item")
-    occurred_at: AwareDatetime | None = Field(None, description="when; default: now")
+    occurred_at: Moment | None = Field(None, description="when; default: now")
 
 
 class RankRequest(Asked):
@@ -79,8 +97,8 @@ class RankRequest(Asked):
     arm: Annotated[str, Field(max_length=LONGEST_ID)] | None = Field(
         None, description="rank as for this experiment arm; default: the user's own"
     )
-    limit: int = Field(20, ge=1, description="how many items")
-    explain: bool = Field(default=False, description="say what brought each item")
+    limit: Whole = Field(20, ge=1, description="how many items")
+    explain: Truth = Field(default=False, description="say what brought each item")
     surface: Annotated[str, Field(max_length=LONGEST_ID)] | None = Field(
         None, description="where the list is shown, for the impressions"
     )
@@ -104,9 +122,9 @@ class Event(Asked):
     user_id: Id = Field(examples=["U000813"])
     item_id: Id = Field(examples=["B0000042"])
     event_type: EventType
-    occurred_at: AwareDatetime = Field(description="when it happened", examples=["2026-03-16T09:30:00+09:00"])
-    quantity: int = Field(1, ge=0, le=1_000_000, description="pieces")
-    unit_price: float | None = Field(None, ge=0, le=1e12, description="price of one piece")
+    occurred_at: Moment = Field(description="when it happened", examples=["2026-03-16T09:30:00+09:00"])
+    quantity: Whole = Field(1, ge=0, le=1_000_000, description="pieces")
+    unit_price: Number | None = Field(None, ge=0, le=1e12, description="price of one piece")
 
 
 class Impression(Asked):
@@ -115,14 +133,14 @@ class Impression(Asked):
     request_id: Id = Field(description="the list that it was shown in; with item and position it names the impression")
     user_id: Id | None = Field(None, description="null when unknown")
     item_id: Id
-    position: int = Field(ge=1, le=100_000, description="place in the list, the first is 1")
-    shown_at: AwareDatetime
+    position: Whole = Field(ge=1, le=100_000, description="place in the list, the first is 1")
+    shown_at: Moment
     surface: Id | None = Field(None, description="where it was shown")
     family: Id | None = Field(None, description="the model family that brought it")
     version: Id | None = Field(None, description="the registry version that brought it")
     arm: Id | None = Field(None, description="the experiment arm")
-    is_clicked: bool | None = Field(None, description="null when clicks come as events")
-    propensity: float | None = Field(None, gt=0, le=1, description="probability with which it was shown there")
+    is_clicked: Truth | None = Field(None, description="null when clicks come as events")
+    propensity: Number | None = Field(None, gt=0, le=1, description="probability with which it was shown there")
 
 
 class PostedEvents(Asked):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance, unsupported_method
 
-EXAMPLES = 40
+EXAMPLES = 60
 NOT_CHECKED = [
     positive_data_acceptance,  # moments of the year 1 are valid, and refused one by one
     unsupported_method,  # has a test of its own

@@ -31,6 +31,15 @@ def taken_in(api: Any, shop: Any, table: Any = EVENTS) -> Any:
     return take_in(api.given.landing, table, shop.platform, list(days.values()))
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"unit_price": False}, {"quantity": "2"}, {"quantity": True}, {"occurred_at": 1_773_640_800}]
+)
+def test_what_only_looks_like_a_number_or_a_moment_is_not_guessed(api: Any, wrong: dict[str, Any]) -> None:
+    answer = api.post("/v1/events", {"events": [event(api, "odd", **wrong)]})
+    assert answer.status_code == 422
+    assert next(iter(wrong)) in answer.text
+
+
 def test_a_posted_event_is_read_by_ingestion_when_its_day_has_ended(api: Any, shop: Any) -> None:
     posted = [event(api, "one", quantity=2, unit_price=9.9), event(api, "two", event_type="view", user_id="\u97d3 b")]
     assert api.post("/v1/events", {"events": posted}).json() == {"accepted": 2, "refused": []}

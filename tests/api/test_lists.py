@@ -39,6 +39,12 @@ def test_an_unknown_user_gets_the_popular_items_marked_as_such(api: Any) -> None
     assert [item["item_id"] for item in answer.json()["items"]] == POPULAR[:20]
 
 
+@pytest.mark.parametrize("odd", ["a/b", "a\nb", "recs:20260315-1:u01", "\N{SNOWMAN}", "a?b#c"])
+def test_an_id_may_be_any_text(api: Any, odd: str) -> None:
+    answer = api.get(f"/v1/users/{quote(odd, safe='')}/recommendations")
+    assert (answer.status_code, answer.json()["user_id"]) == (200, odd)
+
+
 def test_every_answer_has_a_name_of_its_own(api: Any) -> None:
     names = {api.get("/v1/users/u01/recommendations").json()["request_id"] for _ in range(20)}
     assert len(names) == 20

@@ -198,8 +198,8 @@ def test_a_registry_that_fails_leaves_what_there_is(api: Any, monkeypatch: Any) 
 
 def test_since_when_a_component_is_not_well_is_told(apart: Any, breakable: Path) -> None:
     since = apart.get("/health/ready").json()["components"][COMPONENT]["since"]
-    embedded_valkey.stop(breakable)
     apart.clock.now = apart.clock.now.replace(hour=20)
+    embedded_valkey.stop(breakable)
     apart.until(lambda: not state(apart))
     later = apart.get("/health/ready").json()["components"][COMPONENT]["since"]
     assert (since[11:16], later[11:16]) == ("12:00", "20:00")
