@@ -4,9 +4,9 @@ The loop on real data: UCI Online Retail as daily CSVs (see examples/online_reta
 ../shared/data. Then the quality of the families on it (slots.py) and on Gowalla (gowalla.py), how often the gate
 refuses (gate.py), how often guardrails and experiments are wrong (experiments.py), the online metrics of a large day
 (online_metrics.py), what one policy's log says of another (off_policy.py), the exact ranking (ranking.py), what a slot
-costs (slot_cost.py), ingestion and views on a simulated year of 30 million events (features.py), the same and more on
-Spark (spark_features.py, spark_ranking.py, spark_als.py), the point-in-time join (point_in_time.py), publication
-(publication.py), and the API (api.py). Times drift with the machine; the ratios hold.
+costs (slot_cost.py), the loop on S3 (s3_loop.py), ingestion and views on a simulated year of 30 million events
+(features.py), the same and more on Spark (spark_features.py, spark_ranking.py, spark_als.py), the point-in-time join
+(point_in_time.py), publication (publication.py), and the API (api.py). Times drift with the machine; the ratios hold.
 """
 
 import json
@@ -25,6 +25,7 @@ OTHERS = (
     "slots.py",
     "gate.py",
     "experiments.py",
+    "s3_loop.py",
     "online_metrics.py",
     "off_policy.py",
     "ranking.py",

@@ -4,47 +4,29 @@ One small resource around polars and deltalake. What the tables mean, and when t
 """
 
 import hashlib
-import os
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Protocol
+from typing import TypeVar
 
 import dagster as dg
 import polars as pl
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from resources import s3, staged
+from resources.at_rest import PARTITION, StoredTable
 from resources.lake_files import names_in, names_on_s3, rows_at_once, writer_properties
+from resources.staged import StagedRows
 
+FoundT = TypeVar("FoundT")
 COMMIT_ATTEMPTS = 12
-PARTITION = "ds"
 LOG_RETENTION = "delta.logRetentionDuration"
 Days = tuple[date, date]
 """The first and the last day of a range, both included."""
-
-
-class StoredTable(Protocol):
-    """What the lake must know about a table."""
-
-    @property
-    def name(self) -> str:
-        """Its place under the root."""
-
-    @property
-    def schema(self) -> pl.Schema:
-        """Its columns and dtypes, in order; `ds` is the partition."""
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        """Its columns without nulls."""
-
-    @property
-    def in_log(self) -> tuple[str, ...]:
-        """Its columns whose extremes may stand in the table's log, which is never rewritten: none that names people."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +41,10 @@ class FoundTable:
 
 class SchemaError(Exception):
     """A frame does not fit its table; the message names the table, the column, and what would be right."""
+
+
+class LakeError(OSError):
+    """S3 does not answer; the message names the table and what the client met. Nothing is half-written."""
 
 
 class Spool:
@@ -92,7 +78,7 @@ class Spool:
 class DeltaLake(dg.ConfigurableResource):
     """Delta tables under a local folder or an `s3://` prefix.
 
-    S3 credentials come from the usual AWS variables; commits use S3's conditional puts.
+    S3 is reached as `resources.s3` says; commits use its conditional puts.
     """
 
     root: str
@@ -102,9 +88,13 @@ class DeltaLake(dg.ConfigurableResource):
         return f"{self.root}/{name}"
 
     def table(self, name: str) -> DeltaTable | None:
-        """The Delta table, or None where nothing was ever written."""
+        """The Delta table, or None where nothing was ever written.
+
+        Raises:
+            LakeError: S3 does not answer; a table that cannot be seen is not one that was never written.
+        """
         try:
-            return DeltaTable(self.uri(name), storage_options=self._options())
+            return self._reached(name, lambda: DeltaTable(self.uri(name), storage_options=self._options()))
         except TableNotFoundError:
             return None
 
@@ -137,9 +127,9 @@ class DeltaLake(dg.ConfigurableResource):
 
     def found(self) -> list["FoundTable"]:
         """Every table that lies under the root, also those that nobody declares any more."""
-        names = names_on_s3(self.root) if self.root.startswith("s3://") else names_in(Path(self.root))
+        names = names_on_s3(self.root) if self._is_on_s3 else names_in(Path(self.root))
         tables = ((name, self.table(name)) for name in names)
-        return [FoundTable(name, pl.scan_delta(table).collect_schema()) for name, table in tables if table is not None]
+        return [FoundTable(name, self._lazily(table).collect_schema()) for name, table in tables if table is not None]
 
     def vacuum(self, name: str, unused_hours: int = 0) -> int:
         """Remove the data files that only older versions of a table need, or none.
@@ -191,7 +181,7 @@ class DeltaLake(dg.ConfigurableResource):
             return pl.LazyFrame(schema=table.schema)
         if version is not None:
             stored.load_as_version(version)
-        frame = pl.scan_delta(stored)
+        frame = self._lazily(stored)
         there = set(frame.collect_schema())
         younger = [name for name in table.schema.names() if name not in there]
         frame = frame.with_columns(pl.lit(None, table.schema[name]).alias(name) for name in younger)
@@ -211,7 +201,7 @@ class DeltaLake(dg.ConfigurableResource):
     def replace(
         self,
         table: StoredTable,
-        rows: pl.DataFrame | Spool,
+        rows: pl.DataFrame | Spool | StagedRows,
         days: Days,
         where: Mapping[str, str | Sequence[str]] | None = None,
     ) -> int:
@@ -219,7 +209,8 @@ class DeltaLake(dg.ConfigurableResource):
 
         Args:
             table: What to write to.
-            rows: The new rows, all of them inside the range; those of a spool pass through memory in batches.
+            rows: The new rows, all of them inside the range; those of a spool pass through memory in batches, and
+                staged ones lie in files of the table already.
             days: The range.
             where: Further columns and the value, or one of the values, that the replaced rows have there.
 
@@ -228,13 +219,23 @@ class DeltaLake(dg.ConfigurableResource):
 
         Raises:
             SchemaError: The rows do not fit the table.
+            StagedRowsError: Staged rows are incomplete, or lie outside of what they should replace.
             CommitFailedError: Others kept changing the same rows through all attempts.
+            LakeError: S3 did not answer; the table holds either the old rows or the new ones.
         """
-        fitting = rows if isinstance(rows, Spool) else _conform(rows, table)
+        fitting = rows if isinstance(rows, Spool | StagedRows) else _conform(rows, table)
         predicate = _predicate(days, where or {})
+
+        def write() -> None:
+            if isinstance(fitting, StagedRows):
+                stored = self.table(table.name)
+                staged.commit(self.uri(table.name), stored, table, fitting, days, where or {}, self._options())
+            else:
+                self._write(table, fitting, predicate)
+
         for attempt in range(COMMIT_ATTEMPTS):
             try:
-                self._write(table, fitting, predicate)
+                self._reached(table.name, write)  # a commit of which nobody knows whether it was done is done again
                 return self.version(table.name)
             except CommitFailedError:
                 if attempt == COMMIT_ATTEMPTS - 1:
@@ -243,7 +244,7 @@ class DeltaLake(dg.ConfigurableResource):
         raise AssertionError("unreachable")
 
     def _write(self, table: StoredTable, rows: pl.DataFrame | Spool, predicate: str) -> None:
-        if not self.root.startswith("s3://"):
+        if not self._is_on_s3:
             Path(self.uri(table.name)).mkdir(parents=True, exist_ok=True)
         write_deltalake(
             self.uri(table.name),
@@ -257,16 +258,38 @@ class DeltaLake(dg.ConfigurableResource):
             storage_options=self._options(),
         )
 
+    @property
+    def addresses(self) -> dict[str, str]:
+        """What tasks elsewhere must be told to reach the lake, without credentials: they have their own."""
+        return s3.addresses() if self._is_on_s3 else {}
+
+    @property
+    def _is_on_s3(self) -> bool:
+        return self.root.startswith("s3://")
+
     def _options(self) -> dict[str, str]:
-        """What deltalake must be told about S3; credentials it finds in the usual variables (not in boto's files)."""
-        if not self.root.startswith("s3://"):
-            return {}
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-        return {
-            "conditional_put": "etag",
-            **({"endpoint_url": endpoint} if endpoint else {}),
-            **({"allow_http": "true"} if endpoint.startswith("http://") else {}),
-        }
+        """What deltalake must be told about S3."""
+        return s3.delta_options(s3.addresses()) if self._is_on_s3 else {}
+
+    def _lazily(self, stored: DeltaTable) -> pl.LazyFrame:
+        """The rows of an opened table; polars wants a number where deltalake wants a text."""
+        return pl.scan_delta(stored, storage_options={"max_retries": s3.retries()} if self._is_on_s3 else None)
+
+    def _reached(self, name: str, do: Callable[[], FoundT]) -> FoundT:
+        """Do something with a table that may be done twice.
+
+        Raises:
+            LakeError: S3 does not answer.
+        """
+        try:
+            return s3.patiently(do)
+        except (OSError, DeltaError) as error:
+            if isinstance(error, LakeError) or not s3.is_of_s3(error):
+                raise
+            raise LakeError(
+                f"{self.uri(name)}: S3 does not answer, so nothing was changed or all of it ({s3.in_words(error)}); "
+                "once it answers, the same command goes on"
+            ) from error
 
 
 def _conform(frame: pl.DataFrame, table: StoredTable) -> pl.DataFrame:

@@ -6,6 +6,8 @@ from pathlib import Path
 import polars as pl
 from deltalake import WriterProperties
 
+from resources import s3
+
 BATCH_ROWS = 100_000
 LIST_ROWS = 10_000
 """Rows with lists that are written together, and that a reader of some users can skip together."""
@@ -37,9 +39,7 @@ def names_in(root: Path) -> list[str]:
 
 def names_on_s3(root: str) -> list[str]:
     """The tables under an `s3://` prefix."""
-    import boto3
-
     bucket, _, prefix = root.removeprefix("s3://").partition("/")
-    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    pages = s3.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = (item["Key"].removeprefix(prefix).lstrip("/") for page in pages for item in page.get("Contents", ()))
     return sorted({key.split("/_delta_log/")[0] for key in keys if "/_delta_log/" in key})

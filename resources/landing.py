@@ -6,15 +6,23 @@ It lists and reads files, and takes whole ones in. Which file feeds which table 
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from resources import s3
+
 if TYPE_CHECKING:
     from dagster_aws.s3 import S3Resource
+
+
+READERS = 8
+"""Files of a bucket that are fetched at once; a connection waits most of its time."""
 
 
 class LandingError(Exception):
@@ -54,6 +62,14 @@ class Landing(dg.ConfigurableResource):
         Raises:
             LandingError: The file cannot be read.
         """
+
+    def read_all(self, paths: Iterable[str]) -> list[bytes]:
+        """The contents of some files, in their order.
+
+        Raises:
+            LandingError: One of them cannot be read.
+        """
+        return [self.read(path) for path in paths]
 
     @abstractmethod
     def write(self, path: str, data: bytes) -> None:
@@ -131,7 +147,7 @@ class S3Landing(Landing):
 
     def files(self) -> list[LandedFile]:
         """See `Landing.files`."""
-        pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
         try:
             found = [item for page in pages for item in page.get("Contents", ())]
         except Exception as error:
@@ -147,18 +163,24 @@ class S3Landing(Landing):
     def read(self, path: str) -> bytes:
         """See `Landing.read`."""
         try:
-            content = self._client().get_object(Bucket=self.bucket, Key=self.prefix + path)["Body"].read()
+            return s3.content(self._client, self.bucket, self.prefix + path)
         except Exception as error:
             raise LandingError(f"s3://{self.bucket}/{self.prefix}{path}: cannot be read ({error})") from error
-        return bytes(content)
+
+    def read_all(self, paths: Iterable[str]) -> list[bytes]:
+        """See `Landing.read_all`."""
+        with ThreadPoolExecutor(READERS) as readers:
+            return list(readers.map(self.read, paths))
 
     def write(self, path: str, data: bytes) -> None:
         """See `Landing.write`; S3 shows an object when it is whole."""
         try:
-            self._client().put_object(Bucket=self.bucket, Key=self.prefix + path, Body=data)
+            self._client.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=data)
         except Exception as error:
             raise LandingError(f"s3://{self.bucket}/{self.prefix}{path}: cannot be written ({error})") from error
 
+    @cached_property
     def _client(self) -> Any:
+        """One client for all threads: making it takes longer than a request."""
         resource: S3Resource = self.s3
         return resource.get_client()

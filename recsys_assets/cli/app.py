@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from recsys_assets.cli.options import By, FamilyName, Items, Seed, Users, Version, Why, named
 from recsys_assets.configuration import ConfigurationError
+from recsys_assets.experiments import UnusableVersionError
 from recsys_assets.features.store import UnknownViewError
 from recsys_assets.features.training_set import TooLittleHistoryError
 from recsys_assets.ingestion.draft import NothingToDraftError
@@ -19,6 +20,8 @@ from recsys_assets.models.artifact import ArtifactError
 from recsys_assets.monitoring.off_policy import NoEstimateError
 from recsys_assets.registry.approval import RefusedError
 from recsys_assets.serving.generation import PublicationError
+from resources import s3
+from resources.lake import LakeError
 from resources.landing import LandingError
 from resources.model_registry import RegistryError
 from resources.online_store import OnlineStoreError
@@ -27,11 +30,13 @@ from resources.settings import SettingsError
 EXPECTED_ERRORS = (
     ConfigurationError,
     SettingsError,
+    LakeError,
     LandingError,
     NothingToDraftError,
     UnreadableFileError,
     RegistryError,
     ArtifactError,
+    UnusableVersionError,
     OnlineStoreError,
     PublicationError,
     UnknownViewError,
@@ -133,6 +138,17 @@ def dev(port: Annotated[int, typer.Option(min=1, max=65_535)] = 3000) -> None:
     from recsys_assets.cli.dev import dev_command
 
     dev_command(port)
+
+
+@app.command("code-server")
+def code_server(
+    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535)] = 4000,
+) -> None:
+    """Serve the code location to a Dagster webserver and daemon that run elsewhere, and run their runs."""
+    from recsys_assets.cli.code_server import code_server_command
+
+    code_server_command(host, port)
 
 
 @app.command()
@@ -351,7 +367,9 @@ def main() -> None:
     allow_known_warnings()
     try:
         app()
-    except (*EXPECTED_ERRORS, BusyError) as error:
+    except (*EXPECTED_ERRORS, BusyError, OSError) as error:
+        if isinstance(error, OSError) and not isinstance(error, EXPECTED_ERRORS) and not s3.is_of_s3(error):
+            raise
         console = Console(stderr=True, highlight=False, emoji=False)
         console.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)

@@ -116,7 +116,8 @@ def _refuse_eviction(client: Client) -> None:
 
 
 def _model_registry(installation: Installation) -> str:
-    return "answers" if installation.model_registry.artifact_root == "" else "SQLite and files under RECSYS_HOME"
+    models = installation.model_registry.artifact_root
+    return f"SQLite under RECSYS_HOME, models in {models}" if models else "answers"
 
 
 def _lake(installation: Installation) -> str:

@@ -8,10 +8,12 @@ from functools import cached_property
 from typing import Any
 
 import dagster as dg
+import yaml
 from filelock import FileLock, Timeout
 
 from recsys_assets.definitions import build_definitions, configured_platform
 from recsys_assets.platform import Platform
+from resources import s3
 from resources.dashboard_folder import DashboardFolder
 from resources.engine import Engine, Engines
 from resources.lake import DeltaLake
@@ -38,6 +40,10 @@ run_monitoring:  # a run whose process is gone would keep its partition waiting 
   start_timeout_seconds: 300
   max_runtime_seconds: 43200
 """
+
+
+COMPUTE_LOGS = "# From here on as RECSYS_COMPUTE_LOGS says it, written anew by recsys."
+"""What stands above this line in `dagster.yaml` belongs to people."""
 
 
 class BusyError(Exception):
@@ -76,8 +82,11 @@ class Installation:
         """Make Dagster's folder, with a `dagster.yaml` that people may edit."""
         home = self.settings.dagster_home
         home.mkdir(parents=True, exist_ok=True)
-        if not (home / "dagster.yaml").exists():
-            (home / "dagster.yaml").write_text(DAGSTER_YAML, encoding="utf-8")
+        file = home / "dagster.yaml"
+        before = file.read_text(encoding="utf-8") if file.exists() else DAGSTER_YAML
+        wanted = before.partition(COMPUTE_LOGS)[0] + compute_logs_yaml(self.settings)
+        if not file.exists() or wanted != before:
+            file.write_text(wanted, encoding="utf-8")
         return str(home)
 
     def definitions(self, loggers: Mapping[str, dg.LoggerDefinition] | None = None) -> dg.Definitions:
@@ -169,3 +178,21 @@ class Installation:
                 f"a Dagster daemon is live on {self.settings.home} and starts the runs by itself; "
                 f"stop it and wait {DAEMON_SILENCE_SECONDS:.0f} seconds, or let it work"
             )
+
+
+def compute_logs_yaml(settings: Settings) -> str:
+    """The end of `dagster.yaml`: where what the steps of runs print is kept, if not in the home.
+
+    Addresses only: keys are found by boto's usual chain.
+    """
+    if not settings.compute_logs:
+        return ""
+    bucket, _, prefix = settings.compute_logs.removeprefix("s3://").partition("/")
+    said = {"prefix": prefix, "endpoint_url": s3.endpoint_url(), "region": s3.region()}
+    config = {"bucket": bucket, "local_dir": str(settings.dagster_home / "compute_logs")}
+    manager = {
+        "module": "dagster_aws.s3.compute_log_manager",
+        "class": "S3ComputeLogManager",
+        "config": config | {name: value for name, value in said.items() if value},
+    }
+    return f"{COMPUTE_LOGS}\n{yaml.safe_dump({'compute_logs': manager}, sort_keys=False)}"

@@ -36,7 +36,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.write_bytes(gzip.compress((HEADER + rows).encode()))
     settings = Settings(home=folder, lake=str(folder / "lake"), landing=str(folder / "landing"))
     installation = Installation(settings, load_platform(BUNDLED_CONFIG))
-    resources = {"lake": installation.lake, "landing": installation.landing}
+    resources = {"lake": installation.lake, "landing": installation.landing, "engine": installation.engine}
     assets = build_assets(installation.platform)
     dg.materialize(assets, resources=resources, tags=RANGE, instance=installation.instance)
     installation.instance.dispose()

@@ -3,6 +3,7 @@
 import pytest
 
 from resources.settings import Settings, SettingsError
+from resources.wiring import build_model_registry
 
 
 @pytest.mark.parametrize("home", ["/data/my shop", "/data/büro", "/data/a#b", "/data/a%20b"])
@@ -20,3 +21,11 @@ def test_only_known_engines_are_accepted() -> None:
 def test_buckets_and_folders_are_both_places() -> None:
     settings = Settings.from_env({"RECSYS_HOME": "/data", "RECSYS_LANDING": "s3://shop/landing/"})
     assert (settings.lake, settings.landing) == ("/data/lake", "s3://shop/landing")
+
+
+def test_models_and_logs_of_runs_may_have_places_of_their_own() -> None:
+    assert Settings.from_env({}).artifacts == Settings.from_env({}).compute_logs == ""
+    given = {"RECSYS_ARTIFACTS": "s3://shop/models/", "RECSYS_COMPUTE_LOGS": "s3://shop/logs/"}
+    settings = Settings.from_env(given)
+    assert (settings.artifacts, settings.compute_logs) == ("s3://shop/models", "s3://shop/logs")
+    assert build_model_registry(settings).artifact_root == "s3://shop/models"
