@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint dev bench lock stop clean
+.PHONY: setup demo test lint dev stack stack-day stack-down spark-bundle bench lock stop clean
 
 setup: $(READY)
 
@@ -28,6 +28,22 @@ lint: $(READY)
 
 dev: $(READY)
 	$(BIN)/recsys dev
+
+# The services of deploy/compose.yaml as processes: PostgreSQL, Valkey, MLflow, the Dagster UI and daemon, the code
+# location and the API. OPTIONS="--port api=8000" and the like; see docs/deployment.md.
+stack: $(READY)
+	$(BIN)/python -m deploy.stack up $(OPTIONS)
+
+stack-day: $(READY)
+	$(BIN)/python -m deploy.stack land $(OPTIONS)
+
+stack-down: $(READY)
+	$(BIN)/python -m deploy.stack down $(OPTIONS)
+
+# What jobs on EMR Serverless run: the code, and a Python with the libraries that are installed here. To be made on what
+# its machines are: see docs/emr_serverless.md, and deploy/emr/Dockerfile, which does it on Amazon Linux.
+spark-bundle: $(READY)
+	$(BIN)/python -m recsys_assets.spark_jobs.bundle build/spark-bundle
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py

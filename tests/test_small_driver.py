@@ -31,7 +31,7 @@ LAST = SLOT - timedelta(days=1)
 DAILY_EVENTS = 1_000
 ID_LENGTH = 2_000
 RESULTS_MIB = 4
-DRIVER_MIB = 48
+DRIVER_MIB = 64
 
 
 @pytest.fixture(scope="module")

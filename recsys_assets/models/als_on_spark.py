@@ -54,8 +54,11 @@ def factorize(
     rated = weights.select("user", "item", rating.cast("float").alias("rating")).persist()
     try:
         by_user, by_item = _ratings_beside(rated, "user"), _ratings_beside(rated, "item")
+        blocks = max(2, rated.sparkSession.sparkContext.defaultParallelism)  # Spark's own 10 know no cluster
         solver = ALS(
             rank=factors,
+            numUserBlocks=blocks,
+            numItemBlocks=blocks,
             maxIter=iterations,
             regParam=regularization / sqrt(by_user * by_item),
             implicitPrefs=True,
