@@ -68,7 +68,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     (folder / "conf" / "spark-defaults.conf").write_text(
         f"spark.master local[2]\nspark.driver.maxResultSize {RESULTS_MIB}m\nspark.app.name ours\n"
         "spark.driver.extraJavaOptions -XX:TieredStopAtLevel=1\nspark.sql.codegen.wholeStage false\n"
-        "spark.sql.codegen.factoryMode NO_CODEGEN\nspark.sql.shuffle.partitions 2\n"
+        "spark.sql.codegen.factoryMode NO_CODEGEN\nspark.sql.adaptive.enabled false\nspark.sql.shuffle.partitions 2\n"
     )
     unset = ("PYSPARK_PYTHON", "PYSPARK_SUBMIT_ARGS", "SPARK_CONF_DIR")
     environment = {name: value for name, value in os.environ.items() if name not in unset}
