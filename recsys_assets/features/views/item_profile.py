@@ -8,6 +8,8 @@ from recsys_assets.features.view import Applied, FeatureView, Known
 from recsys_assets.features.views.genuine import genuine
 
 WINDOW_DAYS = 90
+NOVELTY_DECIMALS = 9
+"""Engines differ in the last digit of a logarithm."""
 
 
 def _compute(known: Known) -> Applied:
@@ -29,7 +31,9 @@ def _compute(known: Known) -> Applied:
         .with_columns(nw.col("views", "purchases", "buyers").fill_null(0), nw.col("value").fill_null(0.0))
         .with_columns(nw.when(nw.col("purchases") > 0).then(share).otherwise(nw.lit(0.0)).alias("purchase_share"))
         .with_columns(
-            nw.when(nw.col("purchases") > 0).then(0 - nw.col("purchase_share").log(2)).alias("novelty"),
+            nw.when(nw.col("purchases") > 0)
+            .then((0 - nw.col("purchase_share").log(2)).round(NOVELTY_DECIMALS))
+            .alias("novelty"),
         )
     )
     return inside.into(profiles)
