@@ -118,6 +118,11 @@ def table_folder(lake: DeltaLake, table: StoredTable, apart: Sequence[str] = ())
     )
 
 
+def partitions(session: "SparkSession") -> int:
+    """Into how many parts rows are spread, as it is configured."""
+    return int(session.conf.get("spark.sql.shuffle.partitions") or 1)
+
+
 def stage_made(
     frame: "DataFrame", make: Make, lake: DeltaLake, table: StoredTable, *, sort_by: Sequence[str]
 ) -> StagedRows:

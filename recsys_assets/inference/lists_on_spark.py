@@ -18,7 +18,7 @@ from recsys_assets.models.family import HISTORY_SCHEMA, Interactions
 from recsys_assets.platform import FALLBACK_FAMILY
 from resources.at_rest import arrow_schema
 from resources.engine import SparkEngine
-from resources.spark_tables import stage_made
+from resources.spark_tables import partitions, stage_made
 from resources.staged import StagedRows
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def staged_lists(engine: SparkEngine, made: FamilyDay, fallback: FamilyDay) -> I
     table = recommendations_table(made.family.name)
     rankings = engine.session.sparkContext.broadcast((made.ranking, fallback.ranking))
     task = partial(_ranked, rankings, made.family.name)
-    rows = stage_made(_users(engine, made), task, made.store.lake, table, sort_by=["user_id"])
+    # Ranking costs time and not bytes, by which Spark would put partitions together: a number of ours stays as it is.
+    spread = _users(engine, made).repartition(partitions(engine.session), "user_id")
+    rows = stage_made(spread, task, made.store.lake, table, sort_by=["user_id"])
     if not rows.height:
         raise nobody_to_rank_for(made.day)
     yield rows
