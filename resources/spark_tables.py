@@ -138,8 +138,7 @@ def stage_made(
         sort_by: Columns of the frame, whose order `make` gets and keeps.
     """
     folder = table_folder(lake, table)
-    reported = frame.sortWithinPartitions(*sort_by).mapInArrow(partial(_made, make, folder), "file string").collect()
-    files = [StagedFile.from_json(row["file"]) for row in reported]
+    files = _files(frame.sortWithinPartitions(*sort_by), partial(_made, make, folder))
     return SparkRows(files, frame.sparkSession, table.schema, folder)
 
 
@@ -149,11 +148,15 @@ def _made(make: Make, folder: TableFolder, batches: Iterable[pa.RecordBatch]) ->
 
 
 def _write(frame: "DataFrame", folder: TableFolder, sort_by: Sequence[str]) -> list[StagedFile]:
-    """Let each task write its rows; what comes back is one line per file."""
+    """Let each task write its rows."""
     order = dict.fromkeys([*folder.keys, *sort_by])
     ordered = frame.select(*folder.schema.names).sortWithinPartitions(*order)
-    reported = ordered.mapInArrow(partial(_written, folder), "file string").collect()
-    return [StagedFile.from_json(row["file"]) for row in reported]
+    return _files(ordered, partial(_written, folder))
+
+
+def _files(rows: "DataFrame", task: Make) -> list[StagedFile]:
+    """The files that the tasks write; what comes back is one line for each."""
+    return [StagedFile.from_json(row["file"]) for row in rows.mapInArrow(task, "file string").collect()]
 
 
 def _written(folder: TableFolder, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
